@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, SupportsFloat
 
 MIME = "application/vnd.sharpbook.claim+json"
 Verdict = Literal["reproduced", "not reproduced", "failed"]
@@ -112,7 +112,9 @@ class Part:
         }
 
 
-def part(name: str, measured: float, *, between=None, at_least=None, at_most=None, equals=None, unit: str = "") -> Part:
+def part(
+    name: str, measured: SupportsFloat, *, between=None, at_least=None, at_most=None, equals=None, unit: str = ""
+) -> Part:
     """One named quantity of a claim with several.
 
     Parameters
@@ -231,7 +233,7 @@ def claim(
     says: str,
     *,
     source: str,
-    measured: float | None = None,
+    measured: SupportsFloat | None = None,
     parts: Sequence[Part] | None = None,
     between=None,
     at_least=None,
@@ -239,7 +241,7 @@ def claim(
     equals=None,
     unit: str = "",
     paper: str = "",
-    expected: Literal["reproduced", "not reproduced"] = "reproduced",
+    expected: str = "reproduced",
     because: str = "",
 ) -> Claim:
     """State a claim beside its measurement and the bound that the measurement must meet.

@@ -11,18 +11,18 @@ import functools
 import hashlib
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
 MIME = "application/vnd.sharpbook.exercise+json"
 
 
-class Hint(Exception):
+class Hint(Exception):  # noqa: N818  (a hint is not an error)
     """Raised inside a checker to say that the answer is not right yet, and what to look at."""
 
 
@@ -54,7 +54,7 @@ class Feedback:
         }
 
 
-def require(condition: bool, hint: str) -> None:
+def require(condition: Any, hint: str) -> None:
     """Go on when `condition` is true, else end the check with `hint`."""
     if not bool(condition):
         raise Hint(hint)
@@ -89,14 +89,14 @@ def array(value: Any, shape: tuple[int | None, ...], what: str = "your answer") 
     return result
 
 
-def digest(values: Sequence[float], decimals: int = 6) -> str:
+def digest(values: Any, decimals: int = 6) -> str:
     """Fingerprint of numbers rounded to `decimals`, so that a checker can hold an answer without showing it."""
     rounded = np.round(np.asarray(values, dtype=float).ravel(), decimals) + 0.0  # + 0.0 turns -0.0 into 0.0
     return hashlib.sha256(",".join(f"{v:.{decimals}f}" for v in rounded).encode()).hexdigest()[:16]
 
 
 @contextmanager
-def _time_limit(seconds: float):
+def _time_limit(seconds: SupportsFloat):
     # Signals work in the main thread only; elsewhere an endless answer is the caller's to interrupt.
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
@@ -114,7 +114,7 @@ def _time_limit(seconds: float):
         signal.signal(signal.SIGALRM, previous)
 
 
-def checker(exercise: str, *, praise: str = "Right.", seconds: float = 20.0) -> Callable[[Callable], Callable]:
+def checker(exercise: str, *, praise: str = "Right.", seconds: SupportsFloat = 20.0) -> Callable[[Callable], Callable]:
     """Turn a function of the reader's answer into one that returns a `Feedback` and never raises.
 
     Parameters

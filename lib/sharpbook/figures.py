@@ -12,7 +12,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 import plotly.graph_objects as go
@@ -80,7 +80,7 @@ def _dark_map() -> dict[str, str]:
     return table
 
 
-def _axis(title: str, *, log: bool, limits: Sequence[float] | None) -> dict[str, Any]:
+def _axis(title: str, *, log: bool, limits: Sequence[SupportsFloat] | None) -> dict[str, Any]:
     axis: dict[str, Any] = dict(
         title=dict(text=f"{title} (log scale)" if log and title else title, standoff=8),
         gridcolor=_GRID[0],
@@ -127,8 +127,8 @@ def figure(
     height: int = 420,
     x_log: bool = False,
     y_log: bool = False,
-    x_range: Sequence[float] | None = None,
-    y_range: Sequence[float] | None = None,
+    x_range: Sequence[SupportsFloat] | None = None,
+    y_range: Sequence[SupportsFloat] | None = None,
 ) -> go.Figure:
     """An empty figure with the book's look.
 
@@ -166,7 +166,8 @@ def panels(
 ) -> go.Figure:
     """Several axes in one figure, one below the other by default, because a phone has no room for two side by side.
 
-    `x`, `y` (and `x_log`, `y_log` when sequences) have one entry per subtitle; draw into panel i with `panel=i` (0-based).
+    `x`, `y` (and `x_log`, `y_log` when sequences) have one entry per subtitle; draw into panel i (0-based) with
+    `panel=i`.
     """
     n = len(subtitles)
     if len(x) != n or len(y) != n:
@@ -204,7 +205,7 @@ def curve(
     *,
     markers: bool = False,
     dash: str | None = None,
-    width: float | None = None,
+    width: SupportsFloat | None = None,
     legend: bool = True,
     visible: bool = True,
     hover: str | None = None,
@@ -261,12 +262,12 @@ def dots(
     name: str = "",
     role_name: str = "method",
     *,
-    size: float = 8,
+    size: SupportsFloat = 8,
     symbol: str = "circle",
     text: Sequence[str] | None = None,
     legend: bool = True,
     visible: bool = True,
-    opacity: float = 1.0,
+    opacity: SupportsFloat = 1.0,
 ) -> go.Scatter:
     """Markers as a trace. x, y: (n,); `text` is shown on hover."""
     return go.Scatter(
@@ -310,7 +311,14 @@ def bars(
 
 
 def raster(
-    z, x=None, y=None, *, scale=None, limits: tuple[float, float] | None = None, unit: str = "", visible: bool = True
+    z,
+    x=None,
+    y=None,
+    *,
+    scale=None,
+    limits: tuple[SupportsFloat, SupportsFloat] | None = None,
+    unit: str = "",
+    visible: bool = True,
 ) -> go.Heatmap:
     """A heat map as a trace. z: (rows, columns), row 0 at the bottom unless the y axis is reversed."""
     return go.Heatmap(
@@ -331,14 +339,14 @@ def heatmap(fig: go.Figure, z, x=None, y=None, *, panel: int | None = None, **st
 
 
 def guide_x(
-    fig: go.Figure, x: float, text: str = "", role_name: str = "theory", *, panel: int | None = None
+    fig: go.Figure, x: SupportsFloat, text: str = "", role_name: str = "theory", *, panel: int | None = None
 ) -> go.Figure:
     """A vertical dashed line at x with a label at its top."""
     return _guide(fig, "add_vline", dict(x=x), text, role_name, panel, "top right")
 
 
 def guide_y(
-    fig: go.Figure, y: float, text: str = "", role_name: str = "theory", *, panel: int | None = None
+    fig: go.Figure, y: SupportsFloat, text: str = "", role_name: str = "theory", *, panel: int | None = None
 ) -> go.Figure:
     """A horizontal dashed line at y with a label at its right end."""
     return _guide(fig, "add_hline", dict(y=y), text, role_name, panel, "top right")
@@ -355,7 +363,13 @@ def _guide(
 
 
 def slope_guide(
-    fig: go.Figure, x: Sequence[float], y_at_start: float, slope: float, name: str, *, panel: int | None = None
+    fig: go.Figure,
+    x: Sequence[SupportsFloat],
+    y_at_start: SupportsFloat,
+    slope: SupportsFloat,
+    name: str,
+    *,
+    panel: int | None = None,
 ) -> go.Figure:
     """The power law y = y_at_start (x / x[0])^slope as a dashed line, to hold a measured log-log curve against."""
     x = np.asarray([min(x), max(x)], dtype=float)
@@ -501,7 +515,7 @@ def dropdown(
 
 
 # What a frame may change. Style stays with the trace that the frame replaces, which keeps pages light.
-_FRAME_KEYS = {"x", "y", "z", "text", "marker", "type", "name", "error_y"}
+_FRAME_KEYS = {"x", "y", "z", "text", "marker", "type", "error_y"}
 
 
 def _only_data(trace: Any) -> Any:

@@ -118,7 +118,7 @@ def check_parameter(shown: str, parameters: dict[str, Any], name: str, value: An
 def discover(layout: Layout) -> list[Path]:
     """Files of all chapters, in the order of `_toc.yml`; those it does not list come last, by part and name."""
     found = sorted(p for p in layout.chapters.glob("*/*.md") if p.name != "index.md")
-    ranks = {name: rank for rank, name in enumerate(_toc_files(layout))}
+    ranks = {name: rank for rank, name in enumerate(listed(layout))}
     parts = {name: rank for rank, name in enumerate(PARTS)}
 
     def order(path: Path) -> tuple:
@@ -134,7 +134,8 @@ def discover(layout: Layout) -> list[Path]:
     return ordered
 
 
-def _toc_files(layout: Layout) -> list[str]:
+def listed(layout: Layout) -> list[str]:
+    """Pages that `_toc.yml` names, without suffix, in its order; empty when there is no `_toc.yml`."""
     if not layout.toc.exists():
         return []
     import yaml
@@ -148,6 +149,8 @@ def _toc_files(layout: Layout) -> list[str]:
         if isinstance(node, dict):
             if "file" in node:
                 yield str(node["file"]).removesuffix(".md").removesuffix(".ipynb")
+            if "root" in node:
+                yield str(node["root"]).removesuffix(".md")
             for value in node.values():
                 yield from walk(value)
         elif isinstance(node, list):

@@ -46,7 +46,7 @@ def execute(layout: Layout, job: dict[str, Any], *, time_limit_s: float) -> dict
     -------
     None when the results are in the folder, else the failure, which is in `failure.json` too.
     """
-    folder = Path(job["folder"])
+    folder = layout.root / job["folder"]
     with _alone(folder):
         if is_done(folder):
             return None
@@ -62,8 +62,9 @@ def execute(layout: Layout, job: dict[str, Any], *, time_limit_s: float) -> dict
 def _execute(layout: Layout, job: dict[str, Any], folder: Path, scratch: Path, limit: float) -> dict[str, Any] | None:
     started = datetime.datetime.now(datetime.UTC)
     (scratch / "cwd").mkdir()
-    write_json(scratch / "job.json", {**job, "root": str(layout.root.resolve()), "folder": str(scratch),
-                                      "cwd": str(scratch / "cwd")})
+    write_json(scratch / "job.json", {**job, "root": str(layout.root.resolve()), "folder": str(scratch.resolve()),
+                                      "path": str((layout.root / job["path"]).resolve()),
+                                      "cwd": str((scratch / "cwd").resolve())})
     outcome = children.run(["-m", "press.worker", "execute", str(scratch / "job.json")], lib=layout.lib.resolve(),
                            cwd=layout.root, time_limit_s=limit, log=scratch / "worker.log")
     report = read_json(scratch / "worker.json")
@@ -173,10 +174,10 @@ def describe(failure: dict[str, Any]) -> str:
 
 
 def job_of(run) -> dict[str, Any]:
-    """A run (`press.keys.Run`) as the plain data that travels on a command line."""
-    return {"path": str(run.chapter.path.resolve()), "slug": run.slug, "part": run.chapter.part,
+    """A run (`press.keys.Run`) as plain data; paths are relative to the root, so that it means the same elsewhere."""
+    return {"path": run.chapter.shown, "slug": run.slug, "part": run.chapter.part,
             "profile": run.profile, "seed": run.seed, "key": run.key, "overrides": run.overrides,
-            "folder": str(run.folder.resolve())}
+            "folder": f"_build/exec/{run.slug}/{run.folder.name}"}
 
 
 def require_executed(folder: Path):

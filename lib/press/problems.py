@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - it is the reader's problem, not the program's error
     """Bad input. The command line prints the message alone and exits with 2."""
 
 

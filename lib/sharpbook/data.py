@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -29,14 +29,14 @@ class Split(NamedTuple):
 
 def bundled_split(
     name: str,
-    seed: int | np.random.Generator,
+    seed: SupportsIndex | np.random.Generator,
     *,
-    n_train: int | float = 0.7,
+    n_train: SupportsFloat = 0.7,
     n_test: int | None = None,
     classes: Sequence[int] | None = None,
     center: bool = False,
     standardize: bool = False,
-    label_noise: float | int = 0.0,
+    label_noise: SupportsFloat = 0.0,
     dtype: type = np.float64,
 ) -> Split:
     """A seeded random split of a data set that ships with scikit-learn.
@@ -98,7 +98,7 @@ def bundled_split(
     return Split(X_train.astype(dtype), y_train, X_test.astype(dtype), y[test])
 
 
-def digits_split(seed: int | np.random.Generator, n_train: int | float = 1297, **options) -> Split:
+def digits_split(seed: SupportsIndex | np.random.Generator, n_train: SupportsFloat = 1297, **options) -> Split:
     """`bundled_split("digits", seed, n_train=n_train, **options)`: 8x8 images, pixels in [0, 1], 1797 in all.
 
     Examples
@@ -278,7 +278,7 @@ class MarkovLanguage:
 
 
 def markov_language(
-    n_symbols: int, seed: int | np.random.Generator, concentration: float | int = 0.2
+    n_symbols: int, seed: SupportsIndex | np.random.Generator, concentration: SupportsFloat = 0.2
 ) -> MarkovLanguage:
     """A random language: every row of the transition matrix is drawn from Dirichlet(concentration, ..., concentration).
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import operator
 import os
 import random
 import sys
+from typing import SupportsIndex
 
 import numpy as np
 
 
-def seed_everything(seed: int, *, torch: bool | None = None) -> np.random.Generator:
+def seed_everything(seed: SupportsIndex, *, torch: bool | None = None) -> np.random.Generator:
     """Seed Python, NumPy and PyTorch, and return the generator a chapter should draw from.
 
     Parameters
@@ -36,6 +38,7 @@ def seed_everything(seed: int, *, torch: bool | None = None) -> np.random.Genera
     >>> bool(seed_everything(0).normal() == seed_everything(0).normal())
     True
     """
+    seed = operator.index(seed)
     if not 0 <= seed < 2**32:
         raise ValueError(f"seed is {seed}; it must be an integer from 0 to 2**32 - 1")
     random.seed(seed)

@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Float64, Int, Num
 
 Inputs = Num[np.ndarray, "batch features"] | Num[np.ndarray, "replicas batch features"]
 Labels = Int[np.ndarray, "batch"] | Int[np.ndarray, "replicas batch"]
-Rates = Num[np.ndarray, "replicas"] | Num[np.ndarray, "replicas parameters"] | float | int
-Seed = int | np.random.Generator
+Rates = Num[np.ndarray, "replicas"] | Num[np.ndarray, "replicas parameters"] | float | int | np.number
+Seed = SupportsIndex | np.random.Generator
+Pullback = Callable[[Float[np.ndarray, "replicas batch out"]], Float[np.ndarray, "replicas parameters"]]
 
 # Keeps activations in cache; fixed, so that a replica's result does not depend on how many others there are.
 _EVALUATION_ROWS = 256
@@ -81,8 +84,7 @@ class StackedMLP:
             raise ValueError(f"loss is {loss!r}; choose 'cross_entropy' or 'squared'")
         self.widths, self.n_replicas = tuple(widths), n_replicas
         self.activation, self.loss = activation, loss
-        layers = zip(self.widths, self.widths[1:], strict=False)
-        self._shapes = [shape for i, o in layers for shape in ((i, o), (o,))] + list(self._extra_shapes)
+        self._shapes = [shape for i, o in pairwise(self.widths) for shape in ((i, o), (o,))] + list(self._extra_shapes)
         self.params = np.zeros((n_replicas, sum(int(np.prod(s)) for s in self._shapes)), dtype)
         self._bind()
 
@@ -106,20 +108,38 @@ class StackedMLP:
 
         x : (B, in) or (R, B, in). y : (B,) or (R, B) integer labels. Overflow gives inf or NaN in that replica only.
         """
+        z, pullback = self.vjp(x)
         with np.errstate(all="ignore"):
-            hidden = self._forward(self._features(x))
-            losses, delta = self._output_loss(hidden[-1], y, gradient=True)
+            losses, delta = self._output_loss(z, y, gradient=True)
             delta /= delta.shape[1]
+        return losses.mean(1), pullback(delta)
+
+    def vjp(self, x: Inputs) -> tuple[Float[np.ndarray, "replicas batch out"], Pullback]:
+        """Logits z, (R, B, out), and the function that turns dL/dz into dL/dparams, (R, P): for losses of your own.
+
+        Examples
+        --------
+        >>> net = StackedMLP((2, 3), n_replicas=1, seed=0)
+        >>> z, pullback = net.vjp(np.ones((4, 2)))
+        >>> pullback(np.ones_like(z))[0, -3:].tolist()
+        [4.0, 4.0, 4.0]
+        """
+        hidden = self._forward(self._features(x))
+
+        def pullback(delta: Float[np.ndarray, "replicas batch out"]) -> Float[np.ndarray, "replicas parameters"]:
             grad = np.empty_like(self.params)
             parts = self._views(grad)
-            for layer in reversed(range(len(self.weights))):
-                np.matmul(hidden[layer].swapaxes(-1, -2), delta, out=parts[2 * layer])
-                np.sum(delta, axis=1, out=parts[2 * layer + 1])
-                if layer > 0:
-                    delta = np.matmul(delta, self.weights[layer].swapaxes(1, 2))
-                    delta *= hidden[layer] > 0 if self.activation == "relu" else 1 - hidden[layer] ** 2
-            self._features_grad(x, delta, parts)
-        return losses.mean(1), grad
+            with np.errstate(all="ignore"):
+                for layer in reversed(range(len(self.weights))):
+                    np.matmul(hidden[layer].swapaxes(-1, -2), delta, out=parts[2 * layer])
+                    np.sum(delta, axis=1, out=parts[2 * layer + 1])
+                    if layer > 0:
+                        delta = np.matmul(delta, self.weights[layer].swapaxes(1, 2))
+                        delta *= hidden[layer] > 0 if self.activation == "relu" else 1 - hidden[layer] ** 2
+                self._features_grad(x, delta, parts)
+            return grad
+
+        return hidden[-1], pullback
 
     def evaluate(
         self, x: Inputs, y: Labels
@@ -300,7 +320,7 @@ class SGD:
     [0.9, 0.5]
     """
 
-    def __init__(self, params: Float[np.ndarray, "replicas parameters"], momentum: float | int = 0.9) -> None:
+    def __init__(self, params: Float[np.ndarray, "replicas parameters"], momentum: SupportsFloat = 0.9) -> None:
         self.params, self.momentum = params, momentum
         self.velocity = np.zeros_like(params)
         self._scratch = np.empty_like(params)
@@ -329,8 +349,8 @@ class Adam:
     def __init__(
         self,
         params: Float[np.ndarray, "replicas parameters"],
-        betas: tuple[float | int, float | int] = (0.9, 0.999),
-        eps: float | int = 1e-8,
+        betas: tuple[SupportsFloat, SupportsFloat] = (0.9, 0.999),
+        eps: SupportsFloat = 1e-8,
     ) -> None:
         self.params, self.betas, self.eps = params, betas, eps
         self.t = 0
@@ -429,7 +449,7 @@ def minibatches(
     batch: int,
     rng: np.random.Generator,
     *,
-    noise: float | int = 0.0,
+    noise: SupportsFloat = 0.0,
     replace: bool = False,
 ) -> Iterator[Batch]:
     """Endless stream of minibatches (x, y) of shapes (batch, features) and (batch,).

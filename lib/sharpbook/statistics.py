@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Real, Shaped
 from scipy.special import ndtri, stdtrit
 
-Vector = Real[np.ndarray, "n"] | Sequence[float | int]
+Vector = Real[np.ndarray, "n"] | Sequence[SupportsFloat]
 
 
 class SlopeFit(NamedTuple):
@@ -38,7 +38,7 @@ class Interval(NamedTuple):
 
 
 def loglog_slope(
-    x: Vector, y: Vector | Real[np.ndarray, "seeds n"] | Sequence[Vector], confidence: float = 0.95
+    x: Vector, y: Vector | Real[np.ndarray, "seeds n"] | Sequence[Vector], confidence: SupportsFloat = 0.95
 ) -> SlopeFit:
     """Fit log y = intercept + slope * log x and say how sure the slope is.
 
@@ -92,7 +92,7 @@ def loglog_slope(
     )
 
 
-def mean_ci(values: Real[np.ndarray, "seeds ..."] | Sequence, confidence: float = 0.95) -> Interval:
+def mean_ci(values: Real[np.ndarray, "seeds ..."] | Sequence, confidence: SupportsFloat = 0.95) -> Interval:
     """Mean over seeds (the first axis) with a two-sided Student t interval, n_seeds - 1 degrees of freedom.
 
     Parameters
@@ -129,7 +129,7 @@ def mean_ci(values: Real[np.ndarray, "seeds ..."] | Sequence, confidence: float 
     return Interval(mean, low, high)
 
 
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson_interval(successes: SupportsIndex, n: SupportsIndex, confidence: SupportsFloat = 0.95) -> Interval:
     """Wilson's score interval for a proportion; unlike the Wald interval it is honest near 0 and 1.
 
     Parameters
@@ -225,11 +225,11 @@ def moving_average(values: Real[np.ndarray, "*rest n"] | Sequence, window: int) 
     return np.lib.stride_tricks.sliding_window_view(padded, window, axis=-1).mean(-1)
 
 
-def _t_quantile(freedom: int, confidence: float) -> float:
+def _t_quantile(freedom: int, confidence: SupportsFloat) -> float:
     _check_confidence(confidence)
     return float(stdtrit(freedom, 0.5 + confidence / 2)) if freedom > 0 else np.nan
 
 
-def _check_confidence(confidence: float) -> None:
+def _check_confidence(confidence: SupportsFloat) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}; it must lie strictly between 0 and 1, for example 0.95")

@@ -1,10 +1,26 @@
+import doctest
 import random
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from sharpbook import reproducibility
 from sharpbook.reproducibility import seed_everything
+
+
+def test_docstring_examples():
+    assert doctest.testmod(reproducibility).failed == 0
+
+
+@pytest.fixture(autouse=True)
+def restore_torch():
+    import torch
+
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def draws():
@@ -22,7 +38,8 @@ def test_all_sources_repeat():
     assert all(a != b for a, b in zip(first[1], other[1], strict=True))
 
 
-def test_generator_is_numpys_own():
+def test_generator_is_numpys_own_and_takes_a_numpy_seed():
+    assert seed_everything(np.int64(3)).integers(1000) == np.random.default_rng(3).integers(1000)
     assert seed_everything(3).integers(1000) == np.random.default_rng(3).integers(1000)
 
 

@@ -1,9 +1,12 @@
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
+from sharpbook import statistics
 from sharpbook.statistics import auroc, loglog_slope, mean_ci, moving_average, wilson_interval
 from sklearn.metrics import roc_auc_score
 
@@ -11,6 +14,10 @@ from sklearn.metrics import roc_auc_score
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def test_docstring_examples():
+    assert doctest.testmod(statistics).failed == 0
 
 
 @given(st.floats(-3, 3), st.floats(-5, 5))

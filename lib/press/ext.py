@@ -1,0 +1,67 @@
+"""Sphinx extension of the book: directives, mathematics, figures, and what the theme `press` needs.
+
+List it last in `_config.yml` (`sphinx.config.extensions`), so that its HTML replaces that of the extensions before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from docutils import nodes
+
+from press import assets, cards, cover, katex, ledger_page, markup, nav, quiz_directive, site
+
+
+def setup(app) -> dict:
+    for module in (katex, markup, quiz_directive, cards, ledger_page, cover):
+        module.setup(app)
+    # Jupyter Book always passes this on, also when nobody asked for comments.
+    if "comments_config" not in app.config:
+        app.add_config_value("comments_config", {}, "html")
+    app.connect("html-page-context", page_context, priority=900)
+    app.connect("env-updated", contents_changed)
+    app.connect("build-finished", finish)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def page_context(app, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
+    """Give the template the contents, the sections and what this page needs, and nothing the other extensions add."""
+    body = context.get("body") or ""
+    repository = nav.Repository(app.config.html_theme_options.get("repository_url") or "")
+    base = (app.config.html_baseurl or "").rstrip("/")
+    context.update(
+        contents=nav.contents(app, pagename),
+        sections=nav.sections(app, pagename) if doctree is not None else [],
+        description=nav.description(doctree),
+        plain_title=nav.plain_title(app.env, pagename) if doctree is not None else context.get("title", ""),
+        repository=repository,
+        has_math='class="katex' in body,
+        has_design='class="sd-' in body or " sd-" in body,
+        is_cover=pagename == app.config.root_doc,
+        canonical=f"{base}/{pagename}.html" if base else "",
+        version_of=lambda name: _stamp(app, name),
+    )
+
+
+def _stamp(app, name: str) -> str:
+    """A few letters that change with a static file, so that browsers do not keep an old one."""
+    path = Path(__file__).parent / "theme" / "static" / name
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+def contents_changed(app, env) -> list[str]:
+    """Every page shows the contents: when a title or the order has changed, write all of them again."""
+    shown = json.dumps([(g.caption, [vars(e) for e in g.entries]) for g in nav.contents(app, "")], default=vars)
+    now = hashlib.sha256(shown.encode()).hexdigest()
+    changed = getattr(env, "press_contents", None) not in (None, now)
+    env.press_contents = now
+    return sorted(env.found_docs) if changed else []
+
+
+def finish(app, exception) -> None:
+    """Carry fonts, KaTeX and Plotly into the site and take out what no page uses."""
+    if exception is None and app.builder.name == "html":
+        modules = assets.node_modules(assets.cache_dir(Path(app.srcdir)))
+        site.assemble(Path(app.outdir), modules, Path(app.srcdir), app.config.html_baseurl or "")

@@ -1,0 +1,138 @@
+"""Plain HTML for what the extensions leave to scripts or to other themes: folds, margin notes, tables, wide code."""
+
+from __future__ import annotations
+
+from html import escape
+
+from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.docutils import SphinxDirective
+from sphinx.writers.html5 import HTML5Translator
+from sphinx_exercise.nodes import solution_node
+
+# At the width of the text column a code line holds this many characters.
+CODE_COLUMNS = 76
+
+
+class PressTranslator(HTML5Translator):
+    """Sphinx's translator with tables that scroll by themselves and code that may reach into the margin."""
+
+    def visit_table(self, node):
+        self.body.append('<div class="scroll">')
+        super().visit_table(node)
+
+    def depart_table(self, node):
+        super().depart_table(node)
+        self.body.append("</div>\n")
+
+    def visit_literal_block(self, node):
+        if max((len(line) for line in node.astext().splitlines()), default=0) > CODE_COLUMNS:
+            node["classes"].append("wide")
+        super().visit_literal_block(node)
+
+    def visit_admonition(self, node, name: str = ""):
+        if "dropdown" in node["classes"]:
+            fold(self, node)
+        else:
+            super().visit_admonition(node, name)
+
+    def depart_admonition(self, node=None):
+        if node is not None and "dropdown" in node["classes"]:
+            unfold(self, node)
+        else:
+            super().depart_admonition(node)
+
+
+def fold(translator, node) -> None:
+    """Open a <details> whose summary is the node's title."""
+    title = node.children[0] if node.children and isinstance(node.children[0], nodes.title) else None
+    translator.body.append(translator.starttag(node, "details", CLASS="admonition fold"))
+    translator.body.append("<summary>")
+    if title is not None:
+        for child in title.children:
+            child.walkabout(translator)
+        node.pop(0)
+    else:
+        translator.body.append("More")
+    translator.body.append("</summary>\n")
+
+
+def unfold(translator, node) -> None:
+    translator.body.append("</details>\n")
+
+
+def _visit_solution(self, node):
+    if "dropdown" in node["classes"]:
+        fold(self, node)
+    else:
+        self.body.append(self.starttag(node, "div", CLASS="admonition"))
+
+
+def _depart_solution(self, node):
+    self.body.append("</details>\n" if "dropdown" in node["classes"] else "</div>\n")
+
+
+def _visit_hidden(self, node):
+    self.body.append(
+        f'<details class="fold code-fold"><summary><span class="when-closed">{escape(node["prompt_show"])}</span>'
+        f'<span class="when-open">{escape(node["prompt_hide"])}</span></summary>\n'
+    )
+
+
+def _depart_hidden(self, node):
+    self.body.append("</details>\n")
+
+
+class CodeBelowFigure(SphinxPostTransform):
+    """A figure comes first; the folded code that draws it follows, in the document as on the screen."""
+
+    default_priority = 200  # after myst-nb has folded the input (199)
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        for cell in self.document.findall(nodes.container):
+            if cell.get("nb_element") == "cell_code" and len(cell.children) == 2:
+                first, second = cell.children
+                if isinstance(first, HideCodeCellNode) and not isinstance(second, HideCodeCellNode):
+                    cell["classes"].append("cell_folded")
+                    cell.children = [second, first]
+
+
+class margin_note(nodes.General, nodes.Element):  # noqa: N801  (docutils names nodes so)
+    """A note in the margin of a wide screen, inside the text on a phone."""
+
+
+class Margin(SphinxDirective):
+    """```{margin} Optional title```"""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        node = margin_note()
+        self.set_source_info(node)
+        if self.arguments:
+            words, messages = self.state.inline_text(self.arguments[0], self.lineno)
+            node += nodes.paragraph("", "", nodes.strong("", "", *words), classes=["margin-title"])
+            node += messages
+        self.state.nested_parse(self.content, self.content_offset, node)
+        return [node]
+
+
+def _visit_margin(self, node):
+    self.body.append('<div class="margin" role="note">')
+
+
+def _depart_margin(self, node):
+    self.body.append("</div>\n")
+
+
+def setup(app) -> None:
+    app.set_translator("html", PressTranslator, override=True)
+    app.add_node(HideCodeCellNode, override=True, html=(_visit_hidden, _depart_hidden))
+    app.add_node(solution_node, override=True, html=(_visit_solution, _depart_solution))
+    app.add_node(margin_note, html=(_visit_margin, _depart_margin))
+    app.add_post_transform(CodeBelowFigure)
+    app.add_directive("margin", Margin, override=True)

@@ -1,0 +1,297 @@
+// Everything a page does by itself: contents on phones, colours, copying code, figures, questions, the ledger.
+(() => {
+  "use strict";
+  const doc = document, root = doc.documentElement;
+  const all = (selector, from = doc) => [...from.querySelectorAll(selector)];
+  const make = (tag, attributes = {}, ...children) => {
+    const element = doc.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  };
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  // ---- Colours: automatic, light, dark ----
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const themes = ["auto", "light", "dark"];
+  const theme = () => root.dataset.theme || "auto";
+  const isDark = () => (theme() === "auto" ? prefersDark.matches : theme() === "dark");
+  const onTheme = [];
+  const said = { auto: "as the system", light: "light", dark: "dark" };
+  for (const button of all("button.theme")) {
+    const label = () => {
+      button.setAttribute("aria-label", `Colours: ${said[theme()]}`);
+      button.querySelector(".theme-word").textContent = theme();
+    };
+    label();
+    button.addEventListener("click", () => {
+      const next = themes[(themes.indexOf(theme()) + 1) % 3];
+      if (next === "auto") delete root.dataset.theme;
+      else root.dataset.theme = next;
+      try {
+        if (next === "auto") localStorage.removeItem("theme");
+        else localStorage.setItem("theme", next);
+      } catch { /* private windows may refuse: the choice then lasts for this page */ }
+      label();
+      onTheme.forEach((run) => run());
+    });
+  }
+  prefersDark.addEventListener("change", () => onTheme.forEach((run) => run()));
+
+  // ---- Contents ----
+  const menu = doc.querySelector("button.menu"), contents = doc.getElementById("contents");
+  if (menu && contents) {
+    const others = all(".page, .skip, .top");
+    const show = (open) => {
+      root.classList.toggle("menu-open", open);
+      menu.setAttribute("aria-expanded", open);
+      others.forEach((element) => (element.inert = open));
+      (open ? contents.querySelector(".close") : menu).focus();
+    };
+    menu.addEventListener("click", () => show(true));
+    contents.querySelector(".close").addEventListener("click", () => show(false));
+    contents.addEventListener("click", (event) => {
+      if (root.classList.contains("menu-open") && event.target.closest("a[href*='#']")) show(false);
+    });
+    doc.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && root.classList.contains("menu-open")) show(false);
+    });
+    doc.addEventListener("click", (event) => {
+      if (root.classList.contains("menu-open") && !contents.contains(event.target) && !menu.contains(event.target)) show(false);
+    });
+    matchMedia("(min-width: 68em)").addEventListener("change", () => {
+      if (root.classList.contains("menu-open")) show(false);
+    });
+    const here = contents.querySelector("[aria-current=page]");
+    if (here && contents.scrollHeight > contents.clientHeight) contents.scrollTop = here.offsetTop - contents.clientHeight / 3;
+  }
+  doc.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, select")) return;
+    const box = doc.getElementById("q") || doc.querySelector(".search-box input");
+    if (box && box.offsetParent) { event.preventDefault(); box.focus(); }
+  });
+
+  // The section being read is marked in the contents.
+  const marks = all(".sections a").map((a) => [a, doc.getElementById(decodeURIComponent(a.hash.slice(1)))]).filter((m) => m[1]);
+  if (marks.length) {
+    let waiting = false;
+    const mark = () => {
+      waiting = false;
+      const passed = marks.filter(([, target]) => target.getBoundingClientRect().top < innerHeight / 3);
+      for (const [a] of marks) a.removeAttribute("aria-current");
+      if (passed.length) passed.pop()[0].setAttribute("aria-current", "true");
+    };
+    addEventListener("scroll", () => { if (!waiting) { waiting = true; requestAnimationFrame(mark); } }, { passive: true });
+    mark();
+  }
+
+  // ---- Code: copy, and scroll by keyboard where it is wider than its box ----
+  for (const pre of all(".highlight pre")) {
+    const button = make("button", { type: "button", class: "copy", "aria-label": "Copy this code" }, "copy");
+    button.addEventListener("click", async () => {
+      const text = pre.textContent.replace(/\n$/, "");
+      try { await navigator.clipboard.writeText(text); }
+      catch {
+        const area = make("textarea");
+        area.value = text;
+        doc.body.append(area);
+        area.select();
+        doc.execCommand("copy");
+        area.remove();
+      }
+      button.textContent = "copied";
+      setTimeout(() => (button.textContent = "copy"), 1500);
+    });
+    if (pre.closest(".cell_input, div[class*=highlight-]") && !pre.closest(".cell_output")) pre.parentElement.append(button);
+  }
+  const scrollers = all("pre, .scroll, .math .eq");
+  const reachable = () => scrollers.forEach((box) => {
+    if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  });
+  reachable();
+  addEventListener("resize", reachable, { passive: true });
+  addEventListener("load", reachable);
+
+  // ---- Figures ----
+  const loading = {};
+  const load = (bundle) => (loading[bundle] ||= new Promise((resolve, reject) => {
+    const file = bundle === "full" ? "plotly.min.js" : "plotly-cartesian.min.js";
+    const script = make("script", { src: `${root.dataset.content_root || ""}_static/plotly/${file}` });
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => reject(new Error(`cannot load ${file}`));
+    doc.head.append(script);
+  }));
+  // A figure is stored in its light colours; the dark page replaces each by its partner.
+  const recolour = (value, map) => {
+    if (typeof value === "string") return map[value.toLowerCase()] || map[value] || value;
+    if (Array.isArray(value)) return value.length && typeof value[0] === "number" ? value.slice() : value.map((v) => recolour(v, map));
+    if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, recolour(v, map)]));
+    return value;
+  };
+
+  function figure(box) {
+    const plot = box.querySelector(".fig-plot"), bundle = box.dataset.bundle;
+    const spec = JSON.parse(box.querySelector("script[type='application/json']").textContent);
+    const state = spec.controls.map((c) => c.active ?? 0);
+    let drawn = null, shown = spec, queue = Promise.resolve();
+    const apply = (Plotly, i) => {
+      const step = shown.controls[i].steps?.[state[i]];
+      if (!step) return null;
+      const [method, args] = recolour(step, {});
+      return method === "skip" ? null : Plotly[method](plot, ...args);
+    };
+    const draw = async () => {
+      const Plotly = await load(bundle);
+      const narrow = plot.clientWidth < 480;
+      shown = isDark() ? { ...spec, ...recolour({ data: spec.data, layout: spec.layout, frames: spec.frames, controls: spec.controls }, spec.dark) } : spec;
+      const part = recolour({ data: shown.data, layout: shown.layout, frames: shown.frames }, {});
+      part.layout = { ...part.layout, autosize: true, paper_bgcolor: "rgba(0,0,0,0)" };
+      // A finger on a figure scrolls the page.
+      if (matchMedia("(hover: none)").matches) part.layout.dragmode = false;
+      if (narrow) part.layout.margin = { ...part.layout.margin, l: Math.min(part.layout.margin?.l ?? 52, 52), r: Math.min(part.layout.margin?.r ?? 12, 12) };
+      if (drawn) Plotly.purge(plot);
+      plot.querySelector(".fig-still")?.remove();
+      await Plotly.newPlot(plot, { ...part, config: { displayModeBar: false, responsive: true, doubleClick: "reset" } });
+      for (let i = 0; i < state.length; i++) if (state[i] !== (spec.controls[i].active ?? 0)) await apply(Plotly, i);
+      drawn = Plotly;
+      box.dataset.drawn = isDark() ? "dark" : "light";
+    };
+    const once = () => (queue = queue.then(draw).catch((error) => { box.dataset.failed = error.message; console.error(error); }));
+    let started = false;
+    const start = () => { if (!started) { started = true; once(); } return queue; };
+    onTheme.push(() => { if (started) once(); });
+
+    for (const control of all(".fig-control", box)) {
+      const i = +control.dataset.i, facts = spec.controls[i];
+      const range = control.querySelector("input"), select = control.querySelector("select"), play = control.querySelector("[data-play]");
+      let pending = false;
+      const set = (value) => {
+        state[i] = value;
+        if (range) {
+          range.value = value;
+          const text = JSON.parse(range.dataset.values)[value] + range.dataset.suffix;
+          range.setAttribute("aria-valuetext", text);
+          control.querySelector("output").textContent = text;
+        }
+        if (pending) return queue;
+        pending = true;  // a fast hand moves further than a figure can follow: draw the latest value only
+        start();
+        return (queue = queue.then(() => { pending = false; return drawn && apply(drawn, i); }).catch((error) => console.error(error)));
+      };
+      let timer = 0;
+      const stop = () => {
+        clearTimeout(timer);
+        timer = 0;
+        play?.setAttribute("aria-label", "Play");
+        control.classList.remove("playing");
+      };
+      range?.addEventListener("input", () => { stop(); set(+range.value); });
+      select?.addEventListener("change", () => set(+select.value));
+      play?.addEventListener("click", async () => {
+        if (timer) return stop();
+        if (!range) { await start(); return drawn?.animate(plot, null, { frame: { duration: facts.wait, redraw: true }, transition: { duration: 0 } }); }
+        control.classList.add("playing");
+        play.setAttribute("aria-label", "Pause");
+        if (state[i] >= +range.max) await set(0);
+        const tick = async () => {
+          if (!timer) return;
+          await set(state[i] + 1);
+          if (!timer) return;
+          if (state[i] >= +range.max) return stop();
+          timer = setTimeout(tick, facts.wait);
+        };
+        timer = setTimeout(tick, 30);
+      });
+    }
+    box.addEventListener("pointerenter", start, { once: true });
+    return start;
+  }
+  const boxes = new Map(all("figure.fig").map((box) => [box, figure(box)]));
+  if ("IntersectionObserver" in window) {
+    const near = new IntersectionObserver((entries) => {
+      for (const entry of entries) if (entry.isIntersecting) { near.unobserve(entry.target); boxes.get(entry.target)(); }
+    }, { rootMargin: "600px 0px" });
+    boxes.forEach((_, box) => near.observe(box));
+  } else boxes.forEach((start) => start());
+  addEventListener("beforeprint", () => boxes.forEach((start) => start()));
+
+  // ---- Check-yourself questions ----
+  const number = (text) => {
+    const plain = text.trim().replace(/\u2212/g, "-").replace(",", ".");
+    const fraction = plain.match(/^(-?[\d.]+)\s*\/\s*([\d.]+)$/);
+    return fraction ? fraction[1] / fraction[2] : plain === "" ? NaN : Number(plain);
+  };
+  for (const form of all("form.quiz")) {
+    const kind = form.dataset.kind, answers = all(".quiz-answers li", form), box = form.querySelector(".quiz-said");
+    const tell = (right, text, ...nodes) => {
+      const verdict = make("p", { class: "quiz-verdict" }, make("span", { "aria-hidden": "true" }, right ? "● " : "○ "), text);
+      box.replaceChildren(verdict, ...nodes.map((node) => node.cloneNode(true)));
+      box.dataset.right = right;
+      form.classList.add("tried");
+    };
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const feedback = (li) => li.querySelector(".quiz-feedback");
+      if (kind === "number") {
+        const value = number(form.querySelector("input").value);
+        if (!Number.isFinite(value)) return tell(false, "Type a number first.");
+        const hit = answers.find((li) => li.dataset.value !== undefined &&
+          Math.abs(value - li.dataset.value) <= +li.dataset.tolerance * (1 + 1e-9) + 1e-12) || answers.find((li) => li.dataset.value === undefined);
+        const right = hit.dataset.right === "true";
+        return tell(right, right ? "Right." : "Not quite.", feedback(hit));
+      }
+      const chosen = all("input:checked", form).map((input) => answers[+input.value]);
+      if (!chosen.length) return tell(false, "Choose an answer first.");
+      const wrong = chosen.filter((li) => li.dataset.right !== "true");
+      const missing = answers.filter((li) => li.dataset.right === "true" && !chosen.includes(li)).length;
+      const right = !wrong.length && !missing;
+      const word = right ? "Right." : !wrong.length ? `Right so far; ${missing} more to find.` : kind === "multiple" ? `Not quite: ${wrong.length} of your choices ${wrong.length > 1 ? "are" : "is"} wrong.` : "Not quite.";
+      tell(right, word, ...chosen.map(feedback));
+    });
+    form.addEventListener("input", () => { box.replaceChildren(); delete box.dataset.right; });
+  }
+
+  // ---- The ledger ----
+  const table = doc.querySelector("table.ledger");
+  if (table) {
+    const body = table.tBodies[0], rows = [...body.rows], count = doc.querySelector(".ledger-shown");
+    const field = (id) => doc.getElementById(`l-${id}`);
+    const texts = rows.map((row) => row.textContent.toLowerCase());
+    const filter = () => {
+      const words = field("text").value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      rows.forEach((row, i) => {
+        const fits = ["part", "chapter", "verdict"].every((key) => !field(key).value || row.dataset[key] === field(key).value) && words.every((w) => texts[i].includes(w));
+        row.hidden = !fits;
+        shown += fits;
+      });
+      count.textContent = shown === rows.length ? `All ${rows.length} claims.` : `${shown} of ${rows.length} claims.`;
+    };
+    doc.querySelector(".ledger-filters").addEventListener("input", filter);
+    doc.querySelector(".ledger-filters").addEventListener("submit", (event) => event.preventDefault());
+    filter();
+    [...table.tHead.rows[0].cells].forEach((cell, column) => {
+      const button = make("button", { type: "button" }, cell.textContent);
+      cell.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const down = cell.getAttribute("aria-sort") === "ascending";
+        for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+        cell.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
+        const order = rows.map((row, i) => [key(row), i, row]).sort((a, b) =>
+          (down ? -1 : 1) * a[0].localeCompare(b[0], "en", { numeric: true }) || a[1] - b[1]);
+        body.append(...order.map((o) => o[2]));
+      });
+    });
+  }
+
+  // Paper is light, and folds nothing away.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = all("article details:not([open]):not(.code-fold)");
+    folded.forEach((details) => (details.open = true));
+  });
+  addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));
+  root.dataset.ready = still.matches ? "still" : "yes";
+})();

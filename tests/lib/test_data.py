@@ -15,6 +15,7 @@ from sharpbook.data import (
     digits_split,
     entropy_rate,
     markov_language,
+    pool_digits,
     pydoc_corpus,
     stationary_law,
 )
@@ -77,6 +78,13 @@ def test_subset_of_classes_is_relabelled():
     X, y = np.vstack([split.X_train, split.X_test]), np.append(split.y_train, split.y_test)
     for label in (0, 1):
         assert X[y == label].mean(0) == pytest.approx(means[label])
+
+
+def test_pooling_averages_blocks_of_four_pixels():
+    X = np.random.default_rng(0).random((3, 64))
+    image = X[1].reshape(8, 8)
+    expected = [image[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].mean() for i in range(4) for j in range(4)]
+    assert pool_digits(X)[1] == pytest.approx(expected)
 
 
 def test_regression_set_keeps_its_targets():

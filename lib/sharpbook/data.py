@@ -121,6 +121,7 @@ def pool_digits(X: Float[np.ndarray, "n 64"]) -> Float[np.ndarray, "n 16"]:
     return X.reshape(-1, 4, 2, 4, 2).mean((2, 4)).reshape(-1, 16)
 
 
+@lru_cache(maxsize=8)
 def _load(name: str) -> tuple[Float[np.ndarray, "n d"], Num[np.ndarray, "n"]]:
     names = ("digits", "breast_cancer", "wine", "iris", "diabetes")
     if name not in names:
@@ -128,7 +129,10 @@ def _load(name: str) -> tuple[Float[np.ndarray, "n d"], Num[np.ndarray, "n"]]:
     import sklearn.datasets as bundled
 
     X, y = getattr(bundled, f"load_{name}")(return_X_y=True)
-    return (X / 16 if name == "digits" else X), y
+    if name == "digits":
+        X = X / 16
+    X.flags.writeable = y.flags.writeable = False  # every later call gets these arrays
+    return X, y
 
 
 @dataclass(frozen=True)

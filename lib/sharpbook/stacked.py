@@ -89,7 +89,7 @@ class StackedMLP:
         self._bind()
 
         living = self._living_units(active)
-        if isinstance(seed, Sequence):
+        if isinstance(seed, (Sequence, np.ndarray)):
             if len(seed) != n_replicas:
                 raise ValueError(f"{len(seed)} seeds for {n_replicas} replicas; give one seed or one per replica")
             for r, own in enumerate(seed):

@@ -53,7 +53,7 @@ def test_policy_is_the_logistic_regression_it_says():
 
 
 def test_a_small_policy_still_knows_every_digit():
-    for seed in range(10):
+    for seed in range(4):
         assert digit_reader(seed, n_policy=20, n_prompts=2, n_verifier_samples=50).probabilities.min() > 0
 
 

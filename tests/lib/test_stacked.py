@@ -192,6 +192,7 @@ def test_he_initialisation_counts_living_inputs():
 def test_common_and_own_initialisation():
     common, own = StackedMLP(WIDTHS, 2, seed=5), StackedMLP(WIDTHS, 2, seed=[5, 6])
     assert np.array_equal(common.params[0], common.params[1])
+    assert np.array_equal(own.params, StackedMLP(WIDTHS, 2, seed=np.array([5, 6])).params)
     assert np.array_equal(own.params[0], common.params[0]) and not np.array_equal(own.params[0], own.params[1])
 
 

@@ -9,7 +9,7 @@ import time
 
 from press import graph, report
 from press.execute import is_done
-from press.layout import Layout
+from press.layout import Layout, read_json
 from press.lock import build_lock
 from press.problems import Problem
 
@@ -29,7 +29,8 @@ def build(layout: Layout, *, profile: str, seed: int | None, until: str = "site"
         started = time.monotonic()
         plan = graph.make(layout, profile, seed)
         if not plan.runs and not plan.problems:
-            raise Problem("there are no chapters to build: make new CHAPTER=<slug> PART=<part>, then add it to _toc.yml")
+            raise Problem("there are no chapters to build: make new CHAPTER=<slug> PART=<part>, "
+                          "then add it to _toc.yml")
         for line in plan.problems:
             print(f"cannot be read: {line}", flush=True)
         for name in plan.unlisted:
@@ -47,8 +48,8 @@ def forget_other_sites(plan: graph.Plan) -> None:
     """Drop stamps that do not speak of what is in place now: sources may have gone back to an earlier state."""
     stamps = plan.layout.build / "stamps"
     for stamp in stamps.glob("*.json") if stamps.is_dir() else []:
-        current = stamp == plan.staged_stamp or (stamp == plan.site_stamp and plan.in_place)
-        if not current:
+        made_from = (read_json(stamp) or {}).get("key")
+        if made_from != plan.site_key or (stamp == plan.site_stamp and not plan.in_place):
             stamp.unlink(missing_ok=True)
 
 
@@ -60,6 +61,8 @@ def _snakemake(plan: graph.Plan, target: str, jobs: int, lock: int) -> int:
     command = [sys.executable, "-m", "snakemake", target, "-j", str(jobs), "--nolock", "--keep-going", "--nocolor",
                "--quiet", "all", "--rerun-triggers", "mtime", "--rerun-incomplete", "--scheduler", "greedy",
                "--latency-wait", "0", "--config", *config]
+    site_log = layout.build / "log" / "site-problems.txt"
+    site_log.unlink(missing_ok=True)
     todo = sum(not is_done(run.folder) for run in plan.runs)
     todo += sum(not (run.folder / "nbval.json").exists() for run in plan.runs) if target != "executed" else 0
     todo += 2 if target == "all" and not plan.site_stamp.exists() else 0

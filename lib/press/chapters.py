@@ -213,7 +213,8 @@ def _front_matter(shown: str, text: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 2}" if mark else ""
-        raise Problem(f"{shown}: front matter is not YAML{where}: {getattr(error, 'problem', _one_line(error))}") from None
+        why = getattr(error, "problem", None) or _one_line(error)
+        raise Problem(f"{shown}: front matter is not YAML{where}: {why}") from None
     if not isinstance(front, dict):
         raise Problem(f"{shown}: front matter must be a YAML mapping with jupytext, kernelspec, paper and profiles")
     return front
@@ -229,8 +230,8 @@ def _check_front_matter(shown: str, front: dict[str, Any]) -> None:
         raise Problem(f"{shown}: front matter needs `paper:` with {', '.join(_PAPER)}")
     for name, right in _PAPER.items():
         value = paper.get(name)
-        good = isinstance(value, int) and 1800 < value < 2200 if name == "year" else isinstance(value, str) and value.strip()
-        if not good:
+        is_text, is_year = isinstance(value, str) and value.strip(), isinstance(value, int) and 1800 < value < 2200
+        if not (is_year if name == "year" else is_text):
             found = "is missing" if name not in paper else f"is {value!r}"
             raise Problem(f"{shown}: paper.{name} in the front matter {found}; it should be {right}")
 
@@ -279,7 +280,8 @@ def _parameters(shown: str, notebook: NotebookNode) -> dict[str, Any]:
         elif isinstance(node, ast.AnnAssign):
             target, value = node.target, node.value
         if not isinstance(target, ast.Name) or value is None:
-            raise Problem(f"{shown}: parameters cell, line {node.lineno}: only plain assignments, such as n_steps = 200")
+            raise Problem(f"{shown}: parameters cell, line {node.lineno}: only plain assignments, "
+                          "such as n_steps = 200")
         try:
             values[target.id] = ast.literal_eval(value)
         except ValueError:

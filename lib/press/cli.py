@@ -45,9 +45,9 @@ def _stage(layout: Layout, args: argparse.Namespace) -> int:
 
 
 def _site(layout: Layout, args: argparse.Namespace) -> int:
-    from press import jobs, one
+    from press import jobs
 
-    return jobs.run_site(layout, one.parse_profile(args.profile), one.parse_seed(args.seed), args.stamp)
+    return jobs.run_site(layout, args.staged, args.stamp)
 
 
 def _serve(layout: Layout, args: argparse.Namespace) -> int:
@@ -109,11 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (("execute", _execute, "one job of the graph: papermill on one chapter"),
                             ("validate", _validate, "one job of the graph: nbval on one chapter")):
         verb(name, run, text).add_argument("job")
-    for name, run, text in (("stage", _stage, "one job of the graph: merge and stage the sources of the site"),
-                            ("site", _site, "one job of the graph: build the staged site and put it in place")):
-        made = verb(name, run, text)
-        profile(made)
-        made.add_argument("--stamp", required=True)
+    stage = verb("stage", _stage, "one job of the graph: merge and stage the sources of the site")
+    profile(stage)
+    stage.add_argument("--stamp", required=True)
+    site = verb("site", _site, "one job of the graph: build the staged site and put it in place")
+    site.add_argument("--staged", required=True)
+    site.add_argument("--stamp", required=True)
 
     serve = verb("serve", _serve, "show the built site on this machine")
     serve.add_argument("--port", default="8000")

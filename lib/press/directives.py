@@ -1,4 +1,4 @@
-"""MyST directives as plain Markdown. Fences are found by markdown-it, so nesting and code are what MyST says they are."""
+"""MyST directives as plain Markdown. Fences are found by markdown-it, so nesting and code are what MyST says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 _INFO = re.compile(r"^\{([\w:+-]+)\}\s*(.*)$")
-_ITEM = re.compile(r"^- \[([ xX])\]\s+(.*)$")
 _ASIDES = {"note": "Note", "tip": "Tip", "warning": "Warning", "important": "Important", "seealso": "See also",
            "hint": "Hint", "caution": "Caution", "danger": "Danger", "attention": "Attention", "error": "Error",
            "margin": "In the margin", "sidebar": "Aside", "admonition": "", "aside": "Aside", "topic": "",
@@ -100,8 +99,8 @@ def _directive(name: str, argument: str, options: dict[str, str], body: str, con
         text = f"{argument}\n{inner}".strip()
         label = _ASIDES[name]
         return _quote(f"**{label}.** {text}" if label else text)
-    title = f"**{argument}**\n\n" if argument and name in ("card", "grid-item-card", "tab-item", "table", "list-table") else ""
-    return title + inner
+    titled = ("card", "grid-item-card", "tab-item", "table", "list-table")
+    return (f"**{argument}**\n\n" if argument and name in titled else "") + inner
 
 
 def _quote(text: str) -> str:
@@ -114,30 +113,21 @@ def _details(summary: str, inner: str) -> str:
 
 
 def quiz(kind: str, body: str, context: Context) -> str:
-    """The question, its options, and the answers with their feedback folded below."""
-    lines = body.splitlines()
-    first = next((n for n, line in enumerate(lines) if _ITEM.match(line)), len(lines))
-    question = replace("\n".join(lines[:first]), context).strip()
-    items: list[list[str]] = []
-    for line in lines[first:]:
-        match = _ITEM.match(line)
-        if match:
-            items.append([match[1].strip().lower(), match[2]])
-        elif items and line.strip():
-            items[-1][1] += " " + line.strip()
-    parsed = [(mark == "x", *_split_feedback(text)) for mark, text in items]
-    numeric = kind.split()[:1] == ["number"]
-    shown = "" if numeric else "\n".join(f"- {text}" for _, text, _ in parsed) + "\n\n"
-    hint = {"multiple": " (one or more)", "number": " (a number)"}.get(kind.split()[0] if kind else "", "")
+    """The question, its options, and the answers with their feedback folded below. A malformed one stays as it is."""
+    from press.quiz import QuizError, parse_quiz
+
+    try:
+        asked = parse_quiz(kind.split()[0] if kind else "", body)
+    except QuizError:
+        # The site's build reports it with file and line.
+        return body
+    shown = "" if asked.kind == "number" else "\n".join(f"- {option.text}" for option in asked.options) + "\n\n"
+    hint = {"multiple": " (one or more)", "number": " (a number)"}.get(asked.kind, "")
     answers = "\n".join(
-        f"- {'**right**' if right else 'not right'}: {text.replace('+-', '±')}{' — ' + said if said else ''}"
-        for right, text, said in parsed)
+        f"- {'**right**' if option.right else 'not right'}: {option.text.replace('+-', '±')} — {option.feedback}"
+        for option in asked.options)
+    question = replace(asked.question, context).strip()
     return f"**Check yourself{hint}.** {question}\n\n{shown}{_details('Answer', answers)}"
-
-
-def _split_feedback(text: str) -> tuple[str, str]:
-    option, _, feedback = text.partition(" :: ")
-    return option.strip(), feedback.strip()
 
 
 def paper_lines(paper: dict[str, Any], page: str = "") -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from press.book import event
 from press.execute import describe, execute
-from press.layout import Layout, read_json, write_json
+from press.layout import Layout, read_json, write_json, write_text
 from press.problems import Problem
 
 
-def _job(path: str) -> dict:
+def _job(path: str | Path) -> dict:
     job = read_json(Path(path))
     if job is None:
         raise Problem(f"{path}: not a job; `make book` writes these")
@@ -45,31 +44,27 @@ def run_validate(layout: Layout, path: str) -> int:
 def run_stage(layout: Layout, profile: str, seed: int | None, stamp: str) -> int:
     from press import graph, publish
 
+    # Prose may have changed since the build began; what is staged is what is there now, and its key says so.
     plan = graph.make(layout, profile, seed)
     problems = publish.stage(plan)
     if problems:
-        print("\n".join(problems), file=sys.stderr)
+        write_text(layout.build / "log" / "site-problems.txt", "\n".join(problems) + "\n")
         event("not staged: " + (problems[0] if len(problems) == 1 else f"{len(problems)} problems"))
         return 1
-    _stamp(plan.staged_stamp, stamp, plan.site_key)
-    event(f"staged {len(plan.runs)} chapters")
+    write_json(layout.root / stamp, {"key": plan.site_key})
+    event(f"staged {len(plan.runs)} {'chapter' if len(plan.runs) == 1 else 'chapters'}")
     return 0
 
 
-def run_site(layout: Layout, profile: str, seed: int | None, stamp: str) -> int:
-    from press import graph, publish
+def run_site(layout: Layout, staged: str, stamp: str) -> int:
+    from press import publish
 
-    plan = graph.make(layout, profile, seed)
-    seconds, problems = publish.site(plan)
+    key = _job(layout.root / staged)["key"]
+    seconds, problems = publish.site(layout, key)
     if problems:
+        write_text(layout.build / "log" / "site-problems.txt", "\n".join(problems) + "\n")
         event("the site FAILED: " + problems[0])
         return 1
-    _stamp(plan.site_stamp, stamp, plan.site_key)
+    write_json(layout.root / stamp, {"key": key})
     event(f"site built {seconds:.1f} s")
     return 0
-
-
-def _stamp(expected: Path, asked: str, key: str) -> None:
-    if expected.name != Path(asked).name:
-        raise Problem("the sources changed while the build was running; run it again")
-    write_json(expected, {"key": key})

@@ -66,7 +66,8 @@ def run_chapter(layout: Layout, slug: str, *, profile: str, seed: int | None, gi
     write_text(folder / f"{run.slug}.ipynb", notebooks.dump(notebooks.merge(chapter, require_executed(run.folder))))
     write_json(folder / "claims.json", state["claims"])
     record = state["record"]
-    print(f"{run.slug}, profile {profile}, seed {run.seed}: {record['wall_s']:.1f} s, kernel {record['kernel_s']:.1f} s, "
+    print(f"{run.slug}, profile {profile}, seed {run.seed}: {record['wall_s']:.1f} s, "
+          f"kernel {record['kernel_s']:.1f} s, "
           f"peak {record['peak_mb']:.0f} MB, claims held {report.held(state['claims'])}"
           f"{', nbval same' if state['nbval'] else ''} -> {folder}")
     for item in state["claims"]:

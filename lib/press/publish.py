@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -14,7 +16,7 @@ from typing import Any
 
 from press import graph, judge, notebooks, report
 from press.execute import require_executed
-from press.layout import Layout, read_json, write_if_changed, write_json, write_text
+from press.layout import Layout, read_json, write_if_changed, write_json
 
 
 def stage(plan: graph.Plan) -> list[str]:
@@ -50,8 +52,6 @@ def stage(plan: graph.Plan) -> list[str]:
 
 
 def _json(data: Any) -> str:
-    import json
-
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -104,22 +104,20 @@ def _plain_notebooks(plan: graph.Plan, merged: dict[str, Any]) -> dict[Path, str
             notebooks.dump(plain.for_jupyter(run.chapter, merged[run.slug], setting)) for run in plan.runs}
 
 
-def site(plan: graph.Plan) -> tuple[float, list[str]]:
-    """Build the staged source and put the result in place. Returns (seconds, problems); with problems, nothing moved."""
+def site(layout: Layout, key: str) -> tuple[float, list[str]]:
+    """Build the staged source, whose key is `key`, and put the result in place.
+
+    Returns (seconds, problems); with problems, the site in place has not been touched.
+    """
     started = time.monotonic()
-    layout = plan.layout
-    log = layout.build / "log" / "site-problems.txt"
-    log.unlink(missing_ok=True)
-    problems = _build(plan)
+    problems = _build(layout)
     if not problems:
         folder = layout.new_scratch("site") / "html"
         shutil.copytree(_sphinx_output(layout), folder)
         problems = _hook(folder) or _look(folder)
         if not problems:
-            put_in_place(plan, folder)
+            put_in_place(layout, key, folder)
         shutil.rmtree(folder.parent, ignore_errors=True)
-    if problems:
-        write_text(log, "\n".join(problems) + "\n")
     return time.monotonic() - started, problems
 
 
@@ -131,10 +129,10 @@ def _sphinx_output(layout: Layout) -> Path:
     return _work(layout) / "_build" / "html"
 
 
-def _build(plan: graph.Plan) -> list[str]:
-    """Jupyter Book over what changed since the last good build; from nothing when there was none, or when that fails."""
-    layout, work = plan.layout, _work(plan.layout)
-    fingerprint = {"whole": _fingerprint(plan)}
+def _build(layout: Layout) -> list[str]:
+    """Jupyter Book over what changed since the last good build; from nothing without one, or when that fails."""
+    work = _work(layout)
+    fingerprint = {"whole": _fingerprint(layout)}
     fresh = read_json(work / "good.json") != fingerprint
     if fresh:
         shutil.rmtree(work, ignore_errors=True)
@@ -149,19 +147,17 @@ def _build(plan: graph.Plan) -> list[str]:
     return problems
 
 
-def _fingerprint(plan: graph.Plan) -> str:
-    """Hash of what every page shows: settings, order, titles and our own Sphinx code. When it changes, all is rebuilt."""
-    import hashlib
-
-    layout = plan.layout
+def _fingerprint(layout: Layout) -> str:
+    """Hash of what every page shows: settings, order, titles, our own Sphinx code. When it changes, all is rebuilt."""
     digest = hashlib.sha256()
     for path in [layout.staged / "_config.yml", layout.staged / "_toc.yml", layout.requirements,
                  *graph.walk(layout.lib / "press")]:
         digest.update(path.read_bytes() if path.exists() else b"")
-    for run in plan.runs:
-        digest.update(f"{run.slug}\0{run.chapter.title}\0".encode())
-    for path in [*sorted(layout.chapters.glob("*/index.md")), *sorted(layout.book.glob("*.md"))]:
-        digest.update(next((s for s in path.read_text(encoding="utf-8").splitlines() if s.startswith("# ")), "").encode())
+    for chapter in read_json(layout.staged / "_data" / "chapters.json") or []:
+        digest.update(f"{chapter['slug']}\0{chapter['title']}\0".encode())
+    for path in sorted(layout.staged.rglob("*.md")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        digest.update(next((line for line in lines if line.startswith("# ")), "").encode())
     return digest.hexdigest()
 
 
@@ -173,8 +169,9 @@ def _jupyter_book(layout: Layout) -> list[str]:
            "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PLATFORM_DIRS": "1", "NO_COLOR": "1"}
     with log.open("w", encoding="utf-8") as out:
         code = subprocess.run(
-            [sys.executable, "-m", "jupyter_book.cli.main", "build", str(layout.staged.resolve()), "--path-output",
-             str(_work(layout).resolve()), "-n", "-W", "--keep-going", "-q"],
+            [sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build",
+             str(layout.staged.resolve()), "--path-output", str(_work(layout).resolve()),
+             "-n", "-W", "--keep-going", "-q"],
             cwd=layout.root, env=env, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL).returncode
     if code == 0 and (_sphinx_output(layout) / "index.html").exists():
         return []
@@ -201,12 +198,11 @@ def _look(html: Path) -> list[str]:
     return [] if (html / "index.html").exists() else ["the built site has no index.html"]
 
 
-def put_in_place(plan: graph.Plan, folder: Path) -> None:
-    """Make `folder` the site. `_build/html` is a link, and replacing a link is one step: there is always a whole site."""
-    layout = plan.layout
+def put_in_place(layout: Layout, key: str, folder: Path) -> None:
+    """Make `folder` the site. `_build/html` is a link, and replacing a link is one step: a whole site at any time."""
     layout.sites.mkdir(parents=True, exist_ok=True)
     # A name of its own, even for a key that was built before: what is being shown is never touched.
-    target = layout.sites / f"{plan.site_key[:12]}-{time.time_ns():x}"
+    target = layout.sites / f"{key[:12]}-{time.time_ns():x}"
     folder.rename(target)
     link = layout.scratch / f"{target.name}.link"
     link.symlink_to(os.path.relpath(target, layout.build))

@@ -1,0 +1,56 @@
+"""`make test` and `make lab`: other people's programs, started the way this book needs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from press.children import ONE_THREAD
+from press.layout import Layout, write_text
+
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_LAB_SETTINGS = {"@jupyterlab/docmanager-extension/plugin.jupyterlab-settings": (
+    '{"defaultViewers": {"markdown": "Jupytext Notebook", "myst": "Jupytext Notebook"}}\n')}
+
+
+def chromium() -> str | None:
+    """The browser that the browser tests drive: $CHROMIUM, or the first one on the path."""
+    return os.environ.get("CHROMIUM") or next((p for p in map(shutil.which, _CHROMIUM) if p), None)
+
+
+def test(layout: Layout, rest: list[str]) -> int:
+    """pytest without the slow tests; browser tests when there is a browser and a site, else one line that says how."""
+    env = {**os.environ, "PYTHONNOUSERSITE": "1", "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PLATFORM_DIRS": "1"}
+    env.update({name: "1" for name in ONE_THREAD})
+    marks, missing = ["not slow"], ""
+    if chromium() is None:
+        missing = ("browser tests left out: no Chromium; on Debian or Ubuntu, apt install chromium, "
+                   "elsewhere set CHROMIUM=/path/to/chromium")
+    elif not (layout.html / "index.html").exists():
+        missing = "browser tests left out: there is no site to look at; make book, then make test again"
+    if missing:
+        marks.append("not browser")
+    given = [word for word in rest if word != "--"]
+    chosen = [] if any(word == "-m" or word.startswith("-m=") for word in given) else ["-m", " and ".join(marks)]
+    code = subprocess.run([sys.executable, "-m", "pytest", "-q", *chosen, *given], cwd=layout.root, env=env).returncode
+    if missing:
+        print(missing)
+    return code
+
+
+def lab(layout: Layout, rest: list[str]) -> int:
+    """JupyterLab on `chapters/`, with chapters opening as notebooks at a click."""
+    settings = layout.build / "lab" / "settings"
+    for name, text in _LAB_SETTINGS.items():
+        write_text(settings / name, text)
+    env = {**os.environ, "PYTHONNOUSERSITE": "1", "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PLATFORM_DIRS": "1",
+           "PYTHONPATH": str(layout.lib.resolve()), "JUPYTERLAB_SETTINGS_DIR": str(settings.resolve())}
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.root_dir", str(layout.root.resolve()),
+               "--LabApp.default_url", "/lab/tree/chapters", *[word for word in rest if word != "--"]]
+    try:
+        return subprocess.run(command, cwd=Path(layout.root), env=env).returncode
+    except KeyboardInterrupt:
+        return 0

@@ -49,7 +49,7 @@ def test_ends_peaks_and_mean(s, k, base, height):
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match="unknown mode"):
+    with pytest.raises(ValueError, match="no mode .square."):
         ch.clr_schedule(0, 10, 0.1, 0.2, "square")
     for f in (ch.clr_schedule, ch.decay_schedule):
         with pytest.raises(ValueError, match="stepsize"):

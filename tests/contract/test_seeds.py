@@ -1,10 +1,11 @@
-"""Every claim holds for other seeds than the one the page shows. Minutes: `pytest -m slow`, `-k <slug>` for one chapter."""
+"""Every claim holds for other seeds than the page's. Takes minutes: `pytest -m slow`, `-k <slug>` for one chapter."""
 
 import json
 import subprocess
 import sys
 
 import pytest
+
 from book import ROOT, chapters
 
 

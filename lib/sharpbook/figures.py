@@ -82,7 +82,7 @@ def _dark_map() -> dict[str, str]:
 
 def _axis(title: str, *, log: bool, limits: Sequence[SupportsFloat] | None) -> dict[str, Any]:
     axis: dict[str, Any] = dict(
-        title=dict(text=f"{title} (log scale)" if log and title else title, standoff=8),
+        title=dict(text=f"{title} (log)" if log and title else title, standoff=8),
         gridcolor=_GRID[0],
         linecolor=_AXIS[0],
         zeroline=False,
@@ -92,9 +92,11 @@ def _axis(title: str, *, log: bool, limits: Sequence[SupportsFloat] | None) -> d
         automargin=True,
     )
     if log:
-        axis |= dict(type="log", exponentformat="power", dtick=None, nticks=8)
+        axis |= dict(type="log", exponentformat="power", nticks=8)
     if limits is not None:
         axis["range"] = [math.log10(v) for v in limits] if log else list(limits)
+        if log:  # labels at 1, 2, 5 on a short axis, at powers of ten on a long one; left alone, Plotly crowds both
+            axis["dtick"] = "D2" if axis["range"][1] - axis["range"][0] < 2.2 else 1
     return axis
 
 
@@ -134,7 +136,7 @@ def figure(
 
     Parameters
     ----------
-    title, x, y : what is shown; axis titles with units. "(log scale)" is added to a logarithmic axis.
+    title, x, y : what is shown; axis titles with units. "(log)" is added to a logarithmic axis.
     alt : one or two sentences for who cannot see it (at least 40 characters).
     caption : printed below; says what to notice.
     height : px, controls not counted.
@@ -163,11 +165,13 @@ def panels(
     height: int = 640,
     x_log: Sequence[bool] | bool = False,
     y_log: Sequence[bool] | bool = False,
+    x_range: Sequence[Sequence[SupportsFloat] | None] | None = None,
+    y_range: Sequence[Sequence[SupportsFloat] | None] | None = None,
 ) -> go.Figure:
     """Several axes in one figure, one below the other by default, because a phone has no room for two side by side.
 
-    `x`, `y` (and `x_log`, `y_log` when sequences) have one entry per subtitle; draw into panel i (0-based) with
-    `panel=i`.
+    `x`, `y` (and `x_log`, `y_log` when sequences) have one entry per subtitle, and so have `x_range` and `y_range`:
+    (low, high) in data units, or None. Draw into panel i (0-based) with `panel=i`.
     """
     n = len(subtitles)
     if len(x) != n or len(y) != n:
@@ -185,8 +189,12 @@ def panels(
     fig.update_layout(margin=dict(t=84), legend=dict(y=-0.14))
     for i in range(n):
         where = dict(row=i // columns + 1, col=i % columns + 1)
-        fig.update_xaxes(_axis(x[i], log=x_log if isinstance(x_log, bool) else x_log[i], limits=None), **where)
-        fig.update_yaxes(_axis(y[i], log=y_log if isinstance(y_log, bool) else y_log[i], limits=None), **where)
+        for update, titles, log, limits in (
+            (fig.update_xaxes, x, x_log, x_range),
+            (fig.update_yaxes, y, y_log, y_range),
+        ):
+            is_log = log if isinstance(log, bool) else log[i]
+            update(_axis(titles[i], log=is_log, limits=limits[i] if limits else None), **where)
     return fig
 
 

@@ -73,7 +73,7 @@ def test_compact_decodes_what_plotly_encodes_and_survives_json():
 
 def test_a_log_axis_says_so_and_takes_limits_in_data_units():
     fig = blank(x_log=True, x_range=(10, 1000))
-    assert "(log scale)" in fig.layout.xaxis.title.text
+    assert "(log)" in fig.layout.xaxis.title.text
     assert tuple(fig.layout.xaxis.range) == (1, 3)
 
 
@@ -144,3 +144,9 @@ def test_every_colour_of_a_figure_has_a_dark_counterpart():
 
     used = set(re.findall(r"#[0-9a-f]{6}|rgba\([^)]*\)", text)) - {"rgba(0,0,0,0)"}
     assert used <= set(spec["layout"]["meta"]["dark"])
+
+
+def test_panels_take_limits_in_data_units():
+    fig = fg.panels("T", ["a", "b"], ["x"] * 2, ["y"] * 2, alt=ALT, y_log=[True, False], y_range=[(0.1, 10), None])
+    assert tuple(fig.layout.yaxis.range) == (-1, 1)
+    assert fig.layout.yaxis2.range is None

@@ -13,7 +13,8 @@ from pathlib import Path
 
 NODE = Path(__file__).parent / "node"
 CARTESIAN = frozenset(
-    "bar box contour heatmap histogram histogram2d histogram2dcontour image pie scatter scatterternary violin".split()
+    {"bar", "box", "contour", "heatmap", "histogram", "histogram2d", "histogram2dcontour", "image", "pie", "scatter"}
+    | {"scatterternary", "violin"}
 )
 BUNDLES = {"cartesian": "plotly-cartesian.min.js", "full": "plotly.min.js"}
 _FONTS = {

@@ -55,7 +55,9 @@ def run_time(record: dict) -> str:
     if seconds is None:
         return ""
     said = f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
-    memory = f" and {peak / 1024:.1f} GB of memory" if peak and peak >= 1000 else f" and {peak:.0f} MB" if peak else ""
+    memory = (
+        f", with {peak / 1024:.1f} GB of memory" if peak and peak >= 1000 else f", with {peak:.0f} MB" if peak else ""
+    )
     return f"Every number on this page was measured in {said} on two cores{memory}."
 
 
@@ -92,14 +94,14 @@ def card_html(paper: dict, record: dict, docname: str, repository: Repository, e
         ]
     launch.append(f'<a href="{root}notebooks/{notebook}" download>Download .ipynb</a>')
     items = lambda entries: "".join(f"<li>{e}</li>" for e in entries)  # noqa: E731
-    cite = f"<details><summary>Cite</summary><pre>{escape(entry)}</pre></details>" if entry else ""
+    cite = f'<details class="fold"><summary>Cite</summary><pre>{escape(entry)}</pre></details>' if entry else ""
     took = run_time(record)
     return (
         '<div class="paper" role="group" aria-label="The paper">'
         f'<p class="paper-title"><cite>{text["title"]}</cite></p>'
         f'<p class="paper-who">{text.get("authors", "")}{", " + text["year"] if text.get("year") else ""}</p>'
-        f'<ul class="paper-links">{items(links)}</ul>{cite}'
-        f'<p class="paper-run">{took}</p><ul class="paper-launch">{items(launch)}</ul></div>'
+        f'<ul class="paper-links">{items(links)}</ul>'
+        f'<p class="paper-run">{took}</p>{cite}<ul class="paper-launch">{items(launch)}</ul></div>'
     )
 
 

@@ -1,7 +1,7 @@
 """The figure on the cover: a claim that is measured again in the reader's browser, each time the slider moves.
 
-SGD on the quadratic loss theta^2 / 2 with Gaussian gradient noise, many runs at once. Its expected loss is known exactly
-at every step, and so is the standard error of the mean over the runs: the curve that is measured must stay in the band.
+SGD on the quadratic loss theta^2 / 2 with Gaussian gradient noise, many runs at once. Its expected loss is known
+exactly at every step, and so is the standard error of the mean over the runs: the measured curve must stay in the band.
 `theme/static/cover.js` repeats this computation with the same random numbers; here it makes the picture for readers
 without JavaScript and for the first moment of a visit.
 """
@@ -54,7 +54,7 @@ def normal(seed: int):
         yield radius * math.sin(angle)
 
 
-def run(step_size: float, setting: Setting = Setting()) -> tuple[list[float], list[list[float]]]:  # noqa: B008
+def run(step_size: float, setting: Setting = Setting()) -> tuple[list[float], list[list[float]]]:
     """Mean loss at steps 0..n_steps over all runs, and the losses of the first N_DRAWN runs."""
     draws = normal(setting.seed)
     theta = [setting.start] * setting.n_runs
@@ -69,7 +69,7 @@ def run(step_size: float, setting: Setting = Setting()) -> tuple[list[float], li
     return mean, single
 
 
-def exact(step_size: float, setting: Setting = Setting()) -> list[tuple[float, float]]:  # noqa: B008
+def exact(step_size: float, setting: Setting = Setting()) -> list[tuple[float, float]]:
     """Expected loss and standard error of its mean over the runs, at steps 0..n_steps.
 
     theta is Gaussian with mean m and variance v: E theta^2/2 = (m^2 + v)/2, Var theta^2/2 = v^2/2 + m^2 v.
@@ -104,7 +104,7 @@ def _band(theory: list[tuple[float, float]], setting: Setting) -> str:
     return f"{_path(upper, setting)}L{back}Z"
 
 
-def cover_html(setting: Setting = Setting()) -> str:  # noqa: B008
+def cover_html(setting: Setting = Setting()) -> str:
     """The figure with its slider and its claim card, complete without JavaScript."""
     step_size = STEP_SIZES[ACTIVE]
     (mean, single), theory = run(step_size, setting), exact(step_size, setting)
@@ -125,7 +125,8 @@ def cover_html(setting: Setting = Setting()) -> str:  # noqa: B008
     return f"""<div class="live" data-sizes="{escape(str(list(STEP_SIZES)))}" {constants}>
 <div class="live-chart" role="img" aria-label="{alt}"><div class="live-y" aria-hidden="true">{ticks}</div>
 <svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{grid}{runs}
-<path class="live-band" d="{_band(theory, setting)}"/><path class="live-theory" d="{_path([e for e, _ in theory], setting)}"/>
+<path class="live-band" d="{_band(theory, setting)}"/>
+<path class="live-theory" d="{_path([e for e, _ in theory], setting)}"/>
 <path class="live-mean" d="{_path(mean, setting)}"/></svg>
 <p class="live-title" aria-hidden="true">loss, {setting.n_runs} runs</p>
 <p class="live-x" aria-hidden="true"><span>step 0</span><span>step {setting.n_steps}</span></p></div>

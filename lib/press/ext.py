@@ -12,6 +12,7 @@ from pathlib import Path
 from docutils import nodes
 
 from press import assets, cards, cover, katex, ledger_page, markup, nav, quiz_directive, site
+from press.mime import script_json
 
 
 def setup(app) -> dict:
@@ -21,6 +22,8 @@ def setup(app) -> dict:
     if "comments_config" not in app.config:
         app.add_config_value("comments_config", {}, "html")
     app.connect("html-page-context", page_context, priority=900)
+    app.connect("doctree-read", remember_description)
+    app.connect("env-merge-info", lambda app, env, docs, other: _descriptions(env).update(_descriptions(other)))
     app.connect("env-updated", contents_changed)
     app.connect("build-finished", finish)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
@@ -34,7 +37,8 @@ def page_context(app, pagename: str, templatename: str, context: dict, doctree: 
     context.update(
         contents=nav.contents(app, pagename),
         sections=nav.sections(app, pagename) if doctree is not None else [],
-        description=nav.description(doctree),
+        description=_descriptions(app.env).get(pagename, ""),
+        pages=_pages(app) if pagename == "search" else "",
         plain_title=nav.plain_title(app.env, pagename) if doctree is not None else context.get("title", ""),
         repository=repository,
         has_math='class="katex' in body,
@@ -43,6 +47,22 @@ def page_context(app, pagename: str, templatename: str, context: dict, doctree: 
         canonical=f"{base}/{pagename}.html" if base else "",
         version_of=lambda name: _stamp(app, name),
     )
+
+
+def _descriptions(env) -> dict[str, str]:
+    if not hasattr(env, "press_descriptions"):
+        env.press_descriptions = {}
+    return env.press_descriptions
+
+
+def remember_description(app, doctree: nodes.document) -> None:
+    """Keep one line about a page, for link previews and for the results of a search."""
+    _descriptions(app.env)[app.env.docname] = nav.description(doctree)
+
+
+def _pages(app) -> str:
+    known = {doc: text for doc, text in _descriptions(app.env).items() if doc in app.env.found_docs}
+    return script_json(known)
 
 
 def _stamp(app, name: str) -> str:

@@ -58,11 +58,12 @@ def counts_html(claims: list[dict], n_chapters: int) -> str:
 
 def _row(chapter: dict, claim: dict, part_title: str, root: str) -> str:
     page = f"{root}chapters/{chapter['part']}/{chapter['slug']}.html"
-    parts = claim["parts"]
-    label = lambda p: f"{escape(p['name'])}: " if p.get("name") else ""  # noqa: E731
-    measured = "<br>".join(f"{label(p)}<b>{escape(str(p['text']))}</b>" for p in parts)
-    bounds = "<br>".join(f"{label(p)}{escape(bound_text(p['bound']))}" for p in parts)
-    ours = ' <span class="tag">ours</span>' if claim.get("ours") else ""
+    measured = "".join(
+        f'<span class="part">{escape(p["name"]) + ": " if p.get("name") else ""}<b>{escape(str(p["text"]))}</b>'
+        f'<br><span class="small">bound: {escape(bound_text(p["bound"]))}</span></span>'
+        for p in claim["parts"]
+    )
+    ours = "" if (claim.get("source") or "").lower().startswith("ours") or not claim.get("ours") else "ours; "
     said = f'<br><span class="small">paper’s number: {escape(claim["paper"])}</span>' if claim.get("paper") else ""
     because = f'<br><span class="small">{escape(claim["because"])}</span>' if claim.get("because") else ""
     verdict = claim["verdict"]
@@ -70,9 +71,9 @@ def _row(chapter: dict, claim: dict, part_title: str, root: str) -> str:
         f'<tr data-part="{escape(chapter["part"])}" data-chapter="{escape(chapter["slug"])}" '
         f'data-verdict="{escape(verdict)}"><td data-label="Chapter"><a href="{page}">{escape(chapter["title"])}</a>'
         f'<br><span class="small">{escape(part_title)}</span></td>'
-        f'<td data-label="Claim"><a href="{page}#claim-{escape(claim["id"])}">{escape(claim["says"])}</a>{ours}'
-        f'<br><span class="small">{escape(claim.get("source") or "")}</span>{said}</td>'
-        f'<td data-label="We measured">{measured}</td><td data-label="Bound">{bounds}</td>'
+        f'<td data-label="Claim"><a href="{page}#claim-{escape(claim["id"])}">{escape(claim["says"])}</a>'
+        f'<br><span class="small">{ours}{escape(claim.get("source") or "")}</span>{said}</td>'
+        f'<td data-label="We measured">{measured}</td>'
         f'<td data-label="Verdict" data-sort="{list(SHAPES).index(verdict) if verdict in SHAPES else 9}">'
         f'<span class="shape" aria-hidden="true">{SHAPES.get(verdict, "?")}</span> {escape(verdict)}{because}</td></tr>'
     )
@@ -98,7 +99,7 @@ def ledger_html(chapters: list[dict], part_titles: dict[str, str], root: str) ->
         + _select("l-verdict", "Verdict", {v: v for v in SHAPES})
         + '</form><p class="ledger-shown js-only" role="status"></p>'
     )
-    head = "".join(f'<th scope="col">{h}</th>' for h in ("Chapter", "Claim", "We measured", "Bound", "Verdict"))
+    head = "".join(f'<th scope="col">{h}</th>' for h in ("Chapter", "Claim", "We measured", "Verdict"))
     rows = "".join(_row(c, claim, parts[c["part"]], root) for c in measured for claim in c["claims"])
     return (
         f"{counts_html(claims, len(measured))}{filters}"

@@ -13,6 +13,12 @@ from sphinx_exercise.nodes import solution_node
 
 # At the width of the text column a code line holds this many characters.
 CODE_COLUMNS = 76
+_BODY_IDS = {"exercise-content", "solution-content", "proof-content"}
+
+
+def is_wide(block: nodes.literal_block) -> bool:
+    """True when a line of code is longer than the text column."""
+    return max((len(line) for line in block.astext().splitlines()), default=0) > CODE_COLUMNS
 
 
 class PressTranslator(HTML5Translator):
@@ -26,10 +32,24 @@ class PressTranslator(HTML5Translator):
         super().depart_table(node)
         self.body.append("</div>\n")
 
-    def visit_literal_block(self, node):
-        if max((len(line) for line in node.astext().splitlines()), default=0) > CODE_COLUMNS:
-            node["classes"].append("wide")
-        super().visit_literal_block(node)
+    def visit_citation(self, node):
+        # A list whose children are not list items says less than no list.
+        start = len(self.body)
+        super().visit_citation(node)
+        self.body[start:] = [part.replace(' role="list"', "").replace('role="list" ', "") for part in self.body[start:]]
+
+    def visit_section(self, node):
+        # Exercises, solutions and proofs give the same id to every body of theirs; nothing can link to it.
+        if node["ids"] and node["ids"][0] in _BODY_IDS:
+            self.body.append('<div class="body">')
+        else:
+            super().visit_section(node)
+
+    def depart_section(self, node):
+        if node["ids"] and node["ids"][0] in _BODY_IDS:
+            self.body.append("</div>\n")
+        else:
+            super().depart_section(node)
 
     def visit_admonition(self, node, name: str = ""):
         if "dropdown" in node["classes"]:
@@ -50,8 +70,10 @@ def fold(translator, node) -> None:
     translator.body.append(translator.starttag(node, "details", CLASS="admonition fold"))
     translator.body.append("<summary>")
     if title is not None:
+        # A link inside a summary would be a control inside a control.
         for child in title.children:
-            child.walkabout(translator)
+            for part in child.children if isinstance(child, nodes.reference) else [child]:
+                part.walkabout(translator)
         node.pop(0)
     else:
         translator.body.append("More")
@@ -84,15 +106,19 @@ def _depart_hidden(self, node):
     self.body.append("</details>\n")
 
 
-class CodeBelowFigure(SphinxPostTransform):
-    """A figure comes first; the folded code that draws it follows, in the document as on the screen."""
+class ArrangeCells(SphinxPostTransform):
+    """A figure comes first and the folded code that draws it follows; a cell with long lines is wide as a whole."""
 
     default_priority = 200  # after myst-nb has folded the input (199)
     formats = ("html",)
 
     def run(self, **kwargs) -> None:
         for cell in self.document.findall(nodes.container):
-            if cell.get("nb_element") == "cell_code" and len(cell.children) == 2:
+            if cell.get("nb_element") != "cell_code":
+                continue
+            if any(is_wide(block) for block in cell.findall(nodes.literal_block)):
+                cell["classes"].append("wide")
+            if len(cell.children) == 2:
                 first, second = cell.children
                 if isinstance(first, HideCodeCellNode) and not isinstance(second, HideCodeCellNode):
                     cell["classes"].append("cell_folded")
@@ -134,5 +160,5 @@ def setup(app) -> None:
     app.add_node(HideCodeCellNode, override=True, html=(_visit_hidden, _depart_hidden))
     app.add_node(solution_node, override=True, html=(_visit_solution, _depart_solution))
     app.add_node(margin_note, html=(_visit_margin, _depart_margin))
-    app.add_post_transform(CodeBelowFigure)
+    app.add_post_transform(ArrangeCells)
     app.add_directive("margin", Margin, override=True)

@@ -24,7 +24,8 @@ _IGNORED = ("application/vnd.jupyter.widget-view+json",)
 DEFAULT_HEIGHT = 420
 _STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
 _TEMPLATE = """<figure class="fig" id="{id}" data-bundle="{bundle}">
-<div class="fig-main"><div class="fig-plot" role="img" aria-label="{alt}" style="height:{height}px">\
+{title}<div class="fig-main">\
+<div class="fig-plot" role="img" aria-label="{alt}" style="--h:{height}px;--legend:{legend}">\
 <p class="fig-still" aria-hidden="true">{alt}</p></div>
 {controls}<script type="application/json">{data}</script></div>{caption}
 </figure>"""
@@ -86,9 +87,11 @@ def figure_html(figure: dict, id: str) -> str:
     controls = take_controls(layout)
     height = int(layout.pop("height", None) or DEFAULT_HEIGHT)
     layout.pop("width", None)
+    title, spared = take_title(figure, controls)
+    figure = _drop_families(figure)
     payload = {
         "data": figure.get("data", []),
-        "layout": layout,
+        "layout": figure["layout"],
         "frames": figure.get("frames") or [],
         "dark": meta.get("dark") or {},
         "controls": [c["script"] for c in controls],
@@ -100,13 +103,50 @@ def figure_html(figure: dict, id: str) -> str:
     caption = meta.get("caption")
     return _TEMPLATE.format(
         id=id,
+        title=f'<p class="fig-title">{title}</p>\n' if title else "",
+        legend=_legend_lines(figure),
         bundle=bundle_for(figure),
         alt=escape(meta["alt"], quote=True),
-        height=height,
+        height=height - spared,
         controls=_controls_html(controls, id),
         data=data,
         caption=f"<figcaption>{escape(caption)}</figcaption>" if caption else "",
     )
+
+
+def take_title(figure: dict, controls: list[dict]) -> tuple[str, int]:
+    """Move a title that never changes out of the figure: as HTML it wraps on a phone. Returns (HTML, pixels spared)."""
+    layout = figure["layout"]
+    title = layout.get("title")
+    text = title.get("text") if isinstance(title, dict) else title
+    moving = [f.get("layout") for f in figure.get("frames") or []] + [c["script"].get("steps") for c in controls]
+    if not text or '"title' in json.dumps(moving):
+        return "", 0
+    del layout["title"]
+    margin = layout.setdefault("margin", {})
+    top = int(margin.get("t", 80))
+    # Titles of panels are annotations above the axes; they need a line of their own.
+    margin["t"] = min(top, 30 if layout.get("annotations") else 14)
+    kept = re.sub(r"&lt;(/?(?:b|i|sub|sup)|br ?/?)&gt;", r"<\1>", escape(text, quote=False))
+    return kept, top - margin["t"]
+
+
+def _drop_families(value: Any) -> Any:
+    """The page's own face serves every text in a figure."""
+    if isinstance(value, dict):
+        return {k: _drop_families(v) for k, v in value.items() if k != "family"}
+    if isinstance(value, list) and value and isinstance(value[0], dict | list):
+        return [_drop_families(v) for v in value]
+    return value
+
+
+def _legend_lines(figure: dict) -> int:
+    """How many entries the legend below a figure has; on a phone each may need a line."""
+    legend = figure["layout"].get("legend") or {}
+    if legend.get("orientation") != "h" or figure["layout"].get("showlegend") is False:
+        return 0
+    named = [t for t in figure.get("data", []) if t.get("name") and t.get("showlegend", True)]
+    return len({t["name"] for t in named}) if len(named) > 1 else 0
 
 
 def take_controls(layout: dict) -> list[dict]:

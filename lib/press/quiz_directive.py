@@ -68,6 +68,15 @@ def _inline(html: str) -> str:
     return match[1] if match and "<p>" not in match[1] else html
 
 
+def _spoken(markdown: str) -> str:
+    """A name for an option that is one formula: assistive technology does not agree on names made of mathematics."""
+    match = re.fullmatch(r"\s*\$([^$]+)\$[.,]?\s*", markdown)
+    if not match:
+        return ""
+    words = " ".join(re.sub(r"\\[,;!:]|[\\{}]", " ", match[1]).split())
+    return f' aria-label="{escape(words, quote=True)}"'
+
+
 def quiz_html(kind: str, label: str, title: str, options: list[dict], parts: list[str]) -> str:
     """A question as HTML. `parts`: question, then text and feedback of every option, already HTML."""
     # A legend takes running text only: the first paragraph goes in, the rest follows it.
@@ -86,7 +95,8 @@ def quiz_html(kind: str, label: str, title: str, options: list[dict], parts: lis
         else:
             box = "radio" if kind == "single" else "checkbox"
             fields.append(
-                f'<label class="quiz-option"><input type="{box}" name="{key}" value="{i}" autocomplete="off">'
+                f'<label class="quiz-option"><input type="{box}" name="{key}" value="{i}" autocomplete="off"'
+                f"{_spoken(option['text'])}>"
                 f"<span>{text}</span></label>"
             )
         word = "right" if option["right"] else "wrong"

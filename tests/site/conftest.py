@@ -11,7 +11,6 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-
 from press import site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +103,7 @@ OUTPUTS = {
         "text/plain": "   a\n0  1",
     },
     "FEEDBACK": {
-        "text/html": '<div class="sb-feedback" data-passed="false" role="status"><b>Sum: not yet.</b> Fill it in.</div>',
+        "text/html": '<div class="sb-feedback" data-passed="false" role="status"><b>Sum: not yet.</b> Fill in.</div>',
         "application/vnd.sharpbook.exercise+json": {"exercise": "Sum", "passed": False, "message": "Fill it in."},
         "text/plain": "Sum: not yet",
     },
@@ -146,9 +145,10 @@ def stage(folder: Path, chapter: str | None = None) -> Path:
     toc = site.staged_toc(yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8")), existing)
     (source / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), "utf-8")
     data = [{
-        "slug": "cyclical-learning-rates", "part": "step-sizes", "title": "A chapter with one of everything", "order": 0,
-        "paper": dict(made.metadata["paper"]), "record": {"kernel_s": 12.3, "peak_mb": 640.0},
-        "claims": [claim_data("rate"), claim_data("shape", "not reproduced"), claim_data("limit")], "exercises": [],
+        "slug": "cyclical-learning-rates", "part": "step-sizes", "title": "A chapter with one of everything",
+        "order": 0, "paper": dict(made.metadata["paper"]), "exercises": [],
+        "record": {"kernel_s": 12.3, "peak_mb": 640.0},
+        "claims": [claim_data("rate"), claim_data("shape", "not reproduced"), claim_data("limit")],
     }]  # fmt: skip
     (source / "_data").mkdir()
     (source / "_data" / "chapters.json").write_text(json.dumps(data), "utf-8")

@@ -63,7 +63,7 @@
       if (root.classList.contains("menu-open")) show(false);
     });
     const here = contents.querySelector("[aria-current=page]");
-    if (here && contents.scrollHeight > contents.clientHeight) contents.scrollTop = here.offsetTop - contents.clientHeight / 3;
+    if (here && here.offsetTop > contents.clientHeight * 0.7) contents.scrollTop = here.offsetTop - contents.clientHeight / 3;
   }
   doc.addEventListener("keydown", (event) => {
     if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, select")) return;
@@ -130,6 +130,32 @@
     return value;
   };
 
+  // Plotly does not wrap text: break a title into lines that fit `room` pixels.
+  const wrapped = (text, room, size = 14) => {
+    const most = Math.max(10, Math.floor(room / (size * 0.5)));
+    if (!text || text.length <= most || text.includes("<br>")) return text;
+    const lines = [""];
+    for (const word of text.split(" ")) {
+      const last = lines[lines.length - 1];
+      if (last && last.length + word.length + 1 > most) lines.push(word);
+      else lines[lines.length - 1] = last ? `${last} ${word}` : word;
+    }
+    return lines.join("<br>");
+  };
+  const fit = (layout, width, height, narrow) => {
+    const margin = { l: 64, r: 16, t: 14, b: 56, ...layout.margin };
+    if (narrow) { margin.l = Math.min(margin.l, 52); margin.r = Math.min(margin.r, 12); }
+    const room = { x: width - margin.l - margin.r, y: height - margin.t - margin.b - 40 };
+    for (const [key, axis] of Object.entries(layout)) {
+      if (!/^[xy]axis\d*$/.test(key) || !axis?.title?.text) continue;
+      const [from, to] = axis.domain || [0, 1];
+      axis.title.text = wrapped(axis.title.text, (to - from) * room[key[0]], axis.title.font?.size);
+    }
+    layout.margin = margin;
+    // Below the axis titles, however many lines these and the entries take.
+    if (narrow && layout.legend?.orientation === "h") Object.assign(layout.legend, { xref: "container", yref: "container", x: 0, y: 0, xanchor: "left", yanchor: "bottom" });
+  };
+
   function figure(box) {
     const plot = box.querySelector(".fig-plot"), bundle = box.dataset.bundle;
     const spec = JSON.parse(box.querySelector("script[type='application/json']").textContent);
@@ -143,13 +169,12 @@
     };
     const draw = async () => {
       const Plotly = await load(bundle);
-      const narrow = plot.clientWidth < 480;
       shown = isDark() ? { ...spec, ...recolour({ data: spec.data, layout: spec.layout, frames: spec.frames, controls: spec.controls }, spec.dark) } : spec;
       const part = recolour({ data: shown.data, layout: shown.layout, frames: shown.frames }, {});
-      part.layout = { ...part.layout, autosize: true, paper_bgcolor: "rgba(0,0,0,0)" };
+      part.layout = { ...part.layout, autosize: true, paper_bgcolor: "rgba(0,0,0,0)", font: { ...part.layout.font, family: getComputedStyle(doc.body).fontFamily } };
       // A finger on a figure scrolls the page.
       if (matchMedia("(hover: none)").matches) part.layout.dragmode = false;
-      if (narrow) part.layout.margin = { ...part.layout.margin, l: Math.min(part.layout.margin?.l ?? 52, 52), r: Math.min(part.layout.margin?.r ?? 12, 12) };
+      fit(part.layout, plot.clientWidth, plot.clientHeight, plot.clientWidth < 480);
       if (drawn) Plotly.purge(plot);
       plot.querySelector(".fig-still")?.remove();
       await Plotly.newPlot(plot, { ...part, config: { displayModeBar: false, responsive: true, doubleClick: "reset" } });

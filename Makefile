@@ -15,7 +15,7 @@ export CHAPTER PART PROFILE SEED OUT PARAMS PORT
 
 help:  ## this list
 	@echo "make VERB, where VERB is one of"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "  %-10s %s\n", $$1, $$2}'
+	@awk -F':[^#]*## *' '/^[a-z]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
 
 setup: ## create .venv and install the pinned requirements
 	@$(MAKE) -s --no-print-directory $(STAMP)

@@ -1,4 +1,4 @@
-# The book as a graph. `make book` runs it; alone: snakemake -j2 --rerun-triggers mtime --rerun-incomplete
+# The book as a graph. `make book` runs it; alone: snakemake -j2 --rerun-triggers mtime --ignore-incomplete
 #
 #   chapter --execute--> code.ipynb, executed.ipynb, claims.json --validate--> nbval.json --stage--> _build/src --site--> html
 #
@@ -68,5 +68,4 @@ rule stage:
 rule site:
     input: ancient(here(plan.staged_stamp))
     output: here(plan.site_stamp)
-    params: profile=plan.profile, seed="" if plan.seed is None else plan.seed
-    shell: "{PRESS} site --profile {params.profile} --seed '{params.seed}' --stamp {output}"
+    shell: "{PRESS} site --staged {input} --stamp {output}"

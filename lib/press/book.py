@@ -59,7 +59,8 @@ def _snakemake(plan: graph.Plan, target: str, jobs: int, lock: int) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     config = [f"profile={plan.profile}"] + ([f"seed={plan.seed}"] if plan.seed is not None else [])
     command = [sys.executable, "-m", "snakemake", target, "-j", str(jobs), "--nolock", "--keep-going", "--nocolor",
-               "--quiet", "all", "--rerun-triggers", "mtime", "--rerun-incomplete", "--scheduler", "greedy",
+               # A result appears under its name whole or not at all, so one that is there is never "incomplete".
+               "--quiet", "all", "--rerun-triggers", "mtime", "--ignore-incomplete", "--scheduler", "greedy",
                "--latency-wait", "0", "--config", *config]
     site_log = layout.build / "log" / "site-problems.txt"
     site_log.unlink(missing_ok=True)
@@ -86,6 +87,14 @@ def _snakemake(plan: graph.Plan, target: str, jobs: int, lock: int) -> int:
             raise
 
 
+def _unfinished(plan: graph.Plan, until: str, states: list[dict]) -> list[str]:
+    """What should be there after a build that reported success. The exit code of an engine is not taken on trust."""
+    missing = [s["run"].slug for s in states if not s["done"] or (until != "executed" and not s["nbval"])]
+    if until == "site" and not missing and not plan.problems and not plan.layout.html.exists():
+        missing.append("the site")
+    return missing
+
+
 def _finish(plan: graph.Plan, until: str, code: int, seconds: float) -> int:
     states = [report.status(run) for run in plan.runs]
     print()
@@ -97,6 +106,9 @@ def _finish(plan: graph.Plan, until: str, code: int, seconds: float) -> int:
     if code != 0 and not problems:
         tail = (plan.layout.build / "log" / "snakemake.log").read_text(encoding="utf-8").strip().splitlines()[-8:]
         problems.append("the graph stopped; the end of _build/log/snakemake.log says:\n  " + "\n  ".join(tail))
+    if code == 0:
+        problems += [f"{name}: the graph ended before this was done; run the build again"
+                     for name in _unfinished(plan, until, states)]
     if plan.profile == "smoke":
         print("\nprofile smoke: too small to judge claims by; it shows that every chapter runs")
     if problems:

@@ -14,6 +14,8 @@ from press.keys import Run, Sources, plan
 from press.layout import Layout, read_json, write_json
 from press.problems import Problem
 
+PACKAGE = Path(__file__).resolve().parent
+
 
 @dataclass
 class Plan:
@@ -64,10 +66,11 @@ def _site_key(made: Plan, sources: Sources) -> str:
     layout = made.layout
     digest = hashlib.sha256()
     files = [run.chapter.path for run in made.runs] + sorted(layout.chapters.glob("*/index.md"))
-    files += [layout.config, layout.toc, *walk(layout.book), *walk(layout.lib / "press")]
+    files += [layout.config, layout.toc, *walk(layout.book), *walk(PACKAGE)]
     for path in files:
         if path.exists():
-            digest.update(f"{path.relative_to(layout.root).as_posix()}\0".encode())
+            base = PACKAGE.parent if path.is_relative_to(PACKAGE) else layout.root
+            digest.update(f"{path.relative_to(base).as_posix()}\0".encode())
             digest.update(hashlib.sha256(path.read_bytes()).digest())
     for line in [*sources.requirements, *(run.key for run in made.runs), made.profile]:
         digest.update(line.encode() + b"\0")

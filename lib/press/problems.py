@@ -13,7 +13,7 @@ class Problem(Exception):  # noqa: N818 - it is the reader's problem, not the pr
 def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
     """The names in `known` closest to `name`, as `a, b or c`; all of them when none is close and they are few."""
     known = sorted(known)
-    found = difflib.get_close_matches(name, known, n=n, cutoff=0.4) or (known if len(known) <= 8 else [])
+    found = difflib.get_close_matches(name, known, n=n, cutoff=0.6) or (known if len(known) <= 8 else [])
     if len(found) > 1:
         return ", ".join(found[:-1]) + " or " + found[-1]
     return found[0] if found else ""

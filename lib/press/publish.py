@@ -151,7 +151,7 @@ def _fingerprint(layout: Layout) -> str:
     """Hash of what every page shows: settings, order, titles, our own Sphinx code. When it changes, all is rebuilt."""
     digest = hashlib.sha256()
     for path in [layout.staged / "_config.yml", layout.staged / "_toc.yml", layout.requirements,
-                 *graph.walk(layout.lib / "press")]:
+                 *graph.walk(graph.PACKAGE)]:
         digest.update(path.read_bytes() if path.exists() else b"")
     for chapter in read_json(layout.staged / "_data" / "chapters.json") or []:
         digest.update(f"{chapter['slug']}\0{chapter['title']}\0".encode())
@@ -175,11 +175,38 @@ def _jupyter_book(layout: Layout) -> list[str]:
             cwd=layout.root, env=env, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL).returncode
     if code == 0 and (_sphinx_output(layout) / "index.html").exists():
         return []
-    text = judge.plain(log.read_text(encoding="utf-8", errors="replace")).replace(f"{layout.staged.resolve()}/", "")
+    return problems_in(layout, log.read_text(encoding="utf-8", errors="replace"))
+
+
+def problems_in(layout: Layout, said: str) -> list[str]:
+    """The warnings and errors in what Jupyter Book said, at least one, each with file and line of the source."""
+    text = judge.plain(said).replace(f"{layout.staged.resolve()}/", "")
     lines = [line.strip() for line in text.splitlines()]
-    said = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)
-            and "warnings are treated as errors" not in line.lower()]
-    return list(dict.fromkeys(said)) or [next((s for s in reversed(lines) if s), "jupyter-book failed")]
+    found = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)
+             and "warnings are treated as errors" not in line.lower()]
+    if not found:
+        # An exception: its own line says more than the box that Jupyter Book draws around it.
+        found = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b.*: .+", line)][:1]
+    if not found:
+        found = [line for line in lines if line and not set(line) <= set("=-")][-1:] or ["jupyter-book failed"]
+    return [_in_source(layout, line) for line in dict.fromkeys(found)]
+
+
+def _in_source(layout: Layout, line: str) -> str:
+    """MyST-NB counts 10,000 lines per cell of the staged notebook; an author looks for the line of the chapter."""
+    match = re.match(r"(chapters/\S+)\.ipynb:(\d+):(.*)", line)
+    notebook = read_json(layout.staged / f"{match[1]}.ipynb") if match else None
+    source = layout.root / f"{match[1]}.md" if match else None
+    if notebook is None or source is None or not source.exists():
+        return line
+    cell, offset = divmod(int(match[2]), 10_000)
+    cells = notebook["cells"]
+    text = "".join(cells[cell - 1]["source"]) if 1 <= cell <= len(cells) else ""
+    start = source.read_text(encoding="utf-8").find(text) if text else -1
+    if start < 0:
+        return f"{match[1]}.md:{match[3]}"
+    before = source.read_text(encoding="utf-8").count("\n", 0, start)
+    return f"{match[1]}.md:{before + max(offset - 1, 1)}:{match[3]}"
 
 
 def _hook(html: Path) -> list[str]:

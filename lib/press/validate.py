@@ -37,8 +37,9 @@ def validate(layout: Layout, slug: str, folder: Path, *, time_limit_s: float) ->
         good = outcome.code == 0 and len(verdicts) == len(codes) and all(v is None for _, v in verdicts)
         if good:
             (folder / "failure.json").unlink(missing_ok=True)
-            write_json(folder / "nbval.json",
-                       {"ok": True, "n_cells": len(codes), "seconds": round(outcome.seconds, 3)})
+            write_json(folder / "nbval.json", {"ok": True, "n_cells": len(codes),
+                                               "seconds": round(outcome.seconds, 3),
+                                               "kernel_s": round(_kernel_seconds(junit), 3)})
             return None
         failure = _failure(slug, codes, verdicts, outcome, time_limit_s)
         write_json(folder / "failure.json", failure)
@@ -65,6 +66,10 @@ def _verdicts(junit: Path) -> list[tuple[int, str | None]]:
                 text = f"skipped: {skipped.get('message', '')}"
             found.append((int(number.group(1)), text))
     return found
+
+
+def _kernel_seconds(junit: Path) -> float:
+    return sum(float(case.get("time", 0)) for case in ElementTree.parse(junit).iter("testcase"))
 
 
 def _failure(slug, codes, verdicts, outcome, limit: float) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def edit(path: Path, *, code: bool) -> None:
 
 
 def one_after_another(layout: Layout) -> float:
-    """Wall seconds of `jupyter-book build` that executes the same chapters itself, without the second run and checks."""
+    """Wall seconds of `jupyter-book build` that executes the same chapters itself, once and without our checks."""
     source = layout.root / "plain-source"
     shutil.copytree(layout.staged, source)
     config = yaml.safe_load((source / "_config.yml").read_text("utf-8"))
@@ -141,7 +141,8 @@ def main() -> None:
         prose, said = press(book, "book")
         shown = MARK in (book.html / path.relative_to(book.root).with_suffix(".html")).read_text("utf-8")
         row("prose of one chapter changed", f"{prose:.1f} s",
-            f"{prose / (cold + site):.2f} x cold build; {executed(said)} executed; change {'shown' if shown else 'LOST'}",
+            f"{prose / (cold + site):.2f} x cold build; {executed(said)} executed; "
+            f"change {'shown' if shown else 'LOST'}",
             "0 executed")
         edit(path, code=True)
         one, said = press(book, "book")
@@ -152,7 +153,8 @@ def main() -> None:
             f"ours is {(cold + site) / serial:.2f} x, with every chapter executed twice and compared")
         fresh = scratch_book(folder / "once")
         once, _ = press(fresh, "book", "--until", "executed")
-        row("the same executed once, no comparison", f"{once + site:.1f} s", f"{(once + site) / serial:.2f} x of that", "< 1")
+        row("the same executed once, no comparison", f"{once + site:.1f} s", f"{(once + site) / serial:.2f} x of that",
+            "< 1")
         for slug, html, total in page_weights(book):
             row(f"page {slug}", f"{html / 1024:.0f} KB HTML", f"{total / 1024:.0f} KB with styles and scripts",
                 "<= 400 KB HTML")

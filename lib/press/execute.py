@@ -80,6 +80,8 @@ def _execute(layout: Layout, job: dict[str, Any], folder: Path, scratch: Path, l
         "started": started.isoformat(timespec="seconds"),
         "wall_s": round(outcome.seconds, 3),
         "kernel_s": round(sum(c["seconds"] or 0.0 for c in cells), 3),
+        # What a busy machine does not inflate.
+        "cpu_s": round(report["cpu_s"], 3),
         "peak_mb": round(report["peak_mb"], 1),
         "versions": _versions(),
         "cells": cells,

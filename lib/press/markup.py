@@ -32,6 +32,16 @@ class PressTranslator(HTML5Translator):
         super().depart_table(node)
         self.body.append("</div>\n")
 
+    def visit_literal_block(self, node):
+        start = len(self.body)
+        try:
+            super().visit_literal_block(node)
+        finally:  # highlighted code ends in SkipNode
+            # The height is known, so a browser may leave code that is out of sight for later (press.css).
+            lines = len(node.astext().rstrip("\n").split("\n"))
+            head = self.body[start].replace('<div class="highlight-', f'<div style="--n:{lines}" class="highlight-', 1)
+            self.body[start] = head
+
     def visit_citation(self, node):
         # A list whose children are not list items says less than no list.
         start = len(self.body)

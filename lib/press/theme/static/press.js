@@ -82,7 +82,7 @@
       if (passed.length) passed.pop()[0].setAttribute("aria-current", "true");
     };
     addEventListener("scroll", () => { if (!waiting) { waiting = true; requestAnimationFrame(mark); } }, { passive: true });
-    mark();
+    requestAnimationFrame(mark);
   }
 
   // ---- Code: copy, and scroll by keyboard where it is wider than its box ----
@@ -104,14 +104,21 @@
     });
     if (pre.closest(".cell_input, div[class*=highlight-]") && !pre.closest(".cell_output")) pre.parentElement.append(button);
   }
-  const scrollers = all("pre, .scroll, .math .eq");
-  const reachable = () => scrollers.forEach((box) => {
+  // What comes near the window is looked at, and what is in it again when its size changes.
+  const reachable = (box) => {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
-  });
-  reachable();
-  addEventListener("resize", reachable, { passive: true });
-  addEventListener("load", reachable);
+  };
+  const near = (elements, run, rootMargin) => {
+    if (!("IntersectionObserver" in window)) return elements.forEach((element) => run(element, true));
+    const watch = new IntersectionObserver((entries) => entries.forEach((e) => run(e.target, e.isIntersecting)), { rootMargin });
+    elements.forEach((element) => watch.observe(element));
+  };
+  const scrollers = new Set();
+  near(all("pre, .scroll, .math .eq"), (box, here) => {
+    if (here) { scrollers.add(box); reachable(box); } else scrollers.delete(box);
+  }, "400px 0px");
+  addEventListener("resize", () => scrollers.forEach(reachable), { passive: true });
 
   // ---- Figures ----
   const loading = {};
@@ -158,9 +165,13 @@
 
   function figure(box) {
     const plot = box.querySelector(".fig-plot"), bundle = box.dataset.bundle;
-    const spec = JSON.parse(box.querySelector("script[type='application/json']").textContent);
-    const state = spec.controls.map((c) => c.active ?? 0);
-    let drawn = null, shown = spec, queue = Promise.resolve();
+    // Parsed when the figure is first needed: a page's figures are most of its weight.
+    let spec = null, state = null, shown = null, drawn = null, queue = Promise.resolve();
+    const read = () => {
+      if (spec) return;
+      spec = JSON.parse(box.querySelector("script[type='application/json']").textContent);
+      state = spec.controls.map((c) => c.active ?? 0);
+    };
     const apply = (Plotly, i) => {
       const step = shown.controls[i].steps?.[state[i]];
       if (!step) return null;
@@ -168,6 +179,7 @@
       return method === "skip" ? null : Plotly[method](plot, ...args);
     };
     const draw = async () => {
+      read();
       const Plotly = await load(bundle);
       shown = isDark() ? { ...spec, ...recolour({ data: spec.data, layout: spec.layout, frames: spec.frames, controls: spec.controls }, spec.dark) } : spec;
       const part = recolour({ data: shown.data, layout: shown.layout, frames: shown.frames }, {});
@@ -188,10 +200,11 @@
     onTheme.push(() => { if (started) once(); });
 
     for (const control of all(".fig-control", box)) {
-      const i = +control.dataset.i, facts = spec.controls[i];
+      const i = +control.dataset.i;
       const range = control.querySelector("input"), select = control.querySelector("select"), play = control.querySelector("[data-play]");
       let pending = false;
       const set = (value) => {
+        read();
         state[i] = value;
         if (range) {
           range.value = value;
@@ -215,7 +228,9 @@
       select?.addEventListener("change", () => set(+select.value));
       play?.addEventListener("click", async () => {
         if (timer) return stop();
-        if (!range) { await start(); return drawn?.animate(plot, null, { frame: { duration: facts.wait, redraw: true }, transition: { duration: 0 } }); }
+        read();
+        const { wait } = spec.controls[i];
+        if (!range) { await start(); return drawn?.animate(plot, null, { frame: { duration: wait, redraw: true }, transition: { duration: 0 } }); }
         control.classList.add("playing");
         play.setAttribute("aria-label", "Pause");
         if (state[i] >= +range.max) await set(0);
@@ -224,7 +239,7 @@
           await set(state[i] + 1);
           if (!timer) return;
           if (state[i] >= +range.max) return stop();
-          timer = setTimeout(tick, facts.wait);
+          timer = setTimeout(tick, wait);
         };
         timer = setTimeout(tick, 30);
       });
@@ -233,12 +248,7 @@
     return start;
   }
   const boxes = new Map(all("figure.fig").map((box) => [box, figure(box)]));
-  if ("IntersectionObserver" in window) {
-    const near = new IntersectionObserver((entries) => {
-      for (const entry of entries) if (entry.isIntersecting) { near.unobserve(entry.target); boxes.get(entry.target)(); }
-    }, { rootMargin: "600px 0px" });
-    boxes.forEach((_, box) => near.observe(box));
-  } else boxes.forEach((start) => start());
+  near([...boxes.keys()], (box, here) => here && boxes.get(box)(), "600px 0px");
   addEventListener("beforeprint", () => boxes.forEach((start) => start()));
 
   // ---- Check-yourself questions ----

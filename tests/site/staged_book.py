@@ -1,4 +1,4 @@
-"""A small staged book with one of everything, built once per session by Jupyter Book with warnings as errors."""
+"""A small staged book with one of everything, for Jupyter Book to build with warnings as errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import nbformat
-import pytest
 import yaml
 from press import site
 
@@ -166,11 +165,3 @@ def build(source: Path) -> tuple[int, str, Path]:
         capture_output=True, text=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr, source.parent / "sphinx" / "_build" / "html"
-
-
-@pytest.fixture(scope="session")
-def fixture_site(tmp_path_factory) -> Path:
-    """The built fixture book."""
-    code, said, html = build(stage(tmp_path_factory.mktemp("book")))
-    assert code == 0, said
-    return html

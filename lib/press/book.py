@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -51,6 +52,15 @@ def forget_other_sites(plan: graph.Plan) -> None:
         made_from = (read_json(stamp) or {}).get("key")
         if made_from != plan.site_key or (stamp == plan.site_stamp and not plan.in_place):
             stamp.unlink(missing_ok=True)
+
+
+def forget_old_runs(plan: graph.Plan, keep: int = 6) -> None:
+    """Keep each chapter's run of now and its most recent others: going back an edit is free, and disks are finite."""
+    for run in plan.runs:
+        folders = [f for f in run.folder.parent.iterdir() if f.is_dir() and f != run.folder]
+        for old in sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)[keep - 1:]:
+            shutil.rmtree(old, ignore_errors=True)
+            old.with_name(f".{old.name}.lock").unlink(missing_ok=True)
 
 
 def _snakemake(plan: graph.Plan, target: str, jobs: int, lock: int) -> int:
@@ -119,6 +129,7 @@ def _finish(plan: graph.Plan, until: str, code: int, seconds: float) -> int:
             kept = "the site in place is as it was" if plan.layout.html.exists() else "no site was published"
             print(f"\nnot published: {kept}")
         return 1
+    forget_old_runs(plan)
     print(f"\ndone in {seconds:.0f} s", end="")
     print("" if until != "site" else f": the site is {plan.layout.html.relative_to(plan.layout.root)}/index.html; "
           "`make serve` shows it")

@@ -221,6 +221,29 @@ def test_a_changed_module_re_executes_only_the_chapters_that_import_it(mini: Min
     assert code == 0 and "executed" not in said.replace("--until executed", ""), said
 
 
+def test_an_interrupted_build_ends_its_kernels_and_says_that_it_goes_on_later(mini: MiniBook, tmp_path: Path):
+    mini.chapter("slow", SLEEPS)
+    mark = tmp_path / "mark"
+    build = mini.start("book", "--until", "executed", MINI_MARK=str(mark), MINI_SLEEP="200")
+    wait_for(lambda: mark.exists() and mark.read_text())
+    kernel = psutil.Process(int(mark.read_text()))
+    os.killpg(build.pid, signal.SIGINT)
+    said, _ = build.communicate(timeout=60)
+    assert build.returncode == 130 and "the next run goes on from there" in said and "Traceback" not in said
+    wait_for(lambda: not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE, seconds=20)
+    assert not mini.records("slow")
+
+
+def test_a_few_earlier_runs_are_kept_and_no_more(mini: MiniBook):
+    mini.chapter("alpha")
+    old = [mini.root / f"_build/exec/alpha/book-0-{n:012d}" for n in range(9)]
+    for n, folder in enumerate(old):
+        folder.mkdir(parents=True)
+        os.utime(folder, (n, n))
+    assert mini.press("book", "--until", "executed")[0] == 0
+    assert [f for f in old if f.exists()] == old[-5:] and len(mini.records("alpha")) == 1
+
+
 def test_chapter_exits_with_1_when_a_claim_fails_and_says_which(mini: MiniBook, tmp_path: Path):
     mini.chapter("fails", f"```{{code-cell}}\n{CLAIM}\n```\n")
     out = tmp_path / "out"

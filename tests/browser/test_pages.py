@@ -93,6 +93,24 @@ def test_figures_follow_the_theme(chapters, open_page):
     assert page.evaluate("document.documentElement.dataset.theme") == "dark", "the choice is not remembered"
 
 
+def test_colour_scales_follow_the_theme(chapters, open_page):
+    """A light heat map on a dark page is what happens when only colours outside of lists are exchanged."""
+    read = (
+        "() => [...document.querySelectorAll('.fig-plot')].flatMap(p => (p.data || []).filter(t => t.colorscale)"
+        ".map(t => JSON.stringify(t.colorscale)))"
+    )
+    seen = 0
+    for name in chapters:
+        scales = {}
+        for scheme in ("light", "dark"):
+            page = open_page(name, scheme=scheme)
+            draw_all(page, scheme)
+            scales[scheme] = page.evaluate(read)
+        seen += len(scales["light"])
+        assert all(a != b for a, b in zip(scales["light"], scales["dark"], strict=True)), name
+    assert seen, "no chapter with a heat map left to look at"
+
+
 def test_mathematics_is_typeset(pages, site_dir, open_page):
     typeset = 0
     for path in pages:

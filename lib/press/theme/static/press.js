@@ -132,7 +132,8 @@
   // A figure is stored in its light colours; the dark page replaces each by its partner.
   const recolour = (value, map) => {
     if (typeof value === "string") return map[value.toLowerCase()] || map[value] || value;
-    if (Array.isArray(value)) return value.length && typeof value[0] === "number" ? value.slice() : value.map((v) => recolour(v, map));
+    // Long arrays of numbers hold no colour; a stop of a colour scale, [0.35, "#..."], does.
+    if (Array.isArray(value)) return value.length > 2 && typeof value[1] === "number" ? value.slice() : value.map((v) => recolour(v, map));
     if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, recolour(v, map)]));
     return value;
   };

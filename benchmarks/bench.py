@@ -27,8 +27,8 @@ COPIED = ("chapters", "book", "lib", "_config.yml", "_toc.yml", "requirements.tx
 MARK = "A paragraph that only a benchmark would add."
 
 
-def scratch_book(folder: Path) -> Layout:
-    """A copy of the sources, without any result."""
+def scratch_book(folder: Path, only: list[str]) -> Layout:
+    """A copy of the sources, without any result; of the chapters `only` these, when any are named."""
     folder.mkdir(parents=True)
     for name in COPIED:
         source = ROOT / name
@@ -36,7 +36,11 @@ def scratch_book(folder: Path) -> Layout:
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.ipynb"))
         elif source.exists():
             shutil.copy(source, folder / name)
-    return Layout(folder)
+    layout = Layout(folder)
+    for path in chapters.discover(layout) if only else []:
+        if path.stem not in only:
+            path.unlink()
+    return layout
 
 
 def press(layout: Layout, *words: str) -> tuple[float, str]:
@@ -113,6 +117,7 @@ def page_weights(layout: Layout) -> list[tuple[str, int, int]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("slug", nargs="*", help="only these chapters; default: the whole book")
     parser.add_argument("--keep", action="store_true", help="keep the scratch copy and say where it is")
     args = parser.parse_args()
     cores = min(2, os.cpu_count() or 1)
@@ -125,7 +130,7 @@ def main() -> None:
         print(f"  {what}: {value} {ratio}", file=sys.stderr, flush=True)
 
     try:
-        book = scratch_book(folder / "book")
+        book = scratch_book(folder / "book", args.slug)
         cold, said = press(book, "book", "--until", "validated")
         n = executed(said)
         first, second = kernel_seconds(book)
@@ -151,7 +156,7 @@ def main() -> None:
         serial = one_after_another(book)
         row("`jupyter-book build` executing the same", f"{serial:.1f} s",
             f"ours is {(cold + site) / serial:.2f} x, with every chapter executed twice and compared")
-        fresh = scratch_book(folder / "once")
+        fresh = scratch_book(folder / "once", args.slug)
         once, _ = press(fresh, "book", "--until", "executed")
         row("the same executed once, no comparison", f"{once + site:.1f} s", f"{(once + site) / serial:.2f} x of that",
             "< 1")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 from press.chapters import Chapter, discover, load
 from press.layout import Layout
@@ -27,7 +28,10 @@ def cells(slug: str, *tags: str) -> list:
 @cache
 def names(slug: str) -> SimpleNamespace:
     """The names that a chapter defines in its cells tagged `imports` and `algorithm`, run in an empty namespace."""
-    space: dict = {"__name__": f"chapter_{slug.replace('-', '_')}"}
+    module = ModuleType(f"chapter_{slug.replace('-', '_')}")
+    sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
     for cell in cells(slug, "imports", "algorithm"):
-        exec(compile(cell.source, f"{slug}, code cell {cell.number}", "exec"), space)
-    return SimpleNamespace(**{k: v for k, v in space.items() if not k.startswith("__")})
+        # A notebook cell does not see this file's __future__ imports.
+        code = compile(cell.source, f"{slug}, code cell {cell.number}", "exec", dont_inherit=True)
+        exec(code, module.__dict__)
+    return SimpleNamespace(**{k: v for k, v in vars(module).items() if not k.startswith("__")})

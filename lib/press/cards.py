@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from press.nav import Repository
+from press.nav import Repository, plain_title
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +121,62 @@ def visit_paper_card(self, node: paper_card) -> None:
     raise nodes.SkipNode
 
 
+class part_contents(nodes.General, nodes.Element):  # noqa: N801
+    """Placeholder that becomes HTML when the page is written."""
+
+
+class PartContents(SphinxDirective):
+    """```{part-contents}``` with no body, on the page of a part: its chapters, each with paper, claims and time."""
+
+    has_content = False
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_dependency(str(Path(self.env.srcdir) / "_data" / "chapters.json"))
+        return [part_contents("", docname=self.env.docname)]
+
+
+def part_html(chapters: list[tuple[str, str, dict, str]]) -> str:
+    """A list of (address, title, entry of `chapters.json`, first words)."""
+    items = []
+    for address, title, data, words in chapters:
+        paper, claims = data.get("paper") or {}, data.get("claims") or []
+        held = sum(c["verdict"] == "reproduced" for c in claims)
+        facts = [f"{held} of {len(claims)} claims reproduced"] if claims else []
+        seconds = (data.get("record") or {}).get("kernel_s")
+        facts += [f"runs in {max(seconds, 1):.0f} s"] if seconds else []
+        who = ", ".join(str(paper[k]) for k in ("authors", "year") if paper.get(k))
+        items.append(
+            f'<li><p class="part-title"><a href="{escape(address)}">{escape(title)}</a></p>'
+            f'<p class="small"><cite>{escape(str(paper.get("title", "")))}</cite>. {escape(who)}</p>'
+            f'<p>{escape(words)}</p><p class="small">{"; ".join(facts)}</p></li>'
+        )
+    return f'<ol class="part-list">{"".join(items)}</ol>' if items else ""
+
+
+def visit_part_contents(self, node: part_contents) -> None:
+    env = self.builder.env
+    site_map, here = getattr(env, "external_site_map", None), node["docname"]
+    known = {c["slug"]: c for c in load_chapters(env.srcdir)}
+    docs = [str(d) for tree in site_map[here].subtrees for d in tree.files()] if site_map and here in site_map else []
+    described = getattr(env, "press_descriptions", {})
+    self.body.append(
+        part_html(
+            [
+                (
+                    self.builder.get_relative_uri(here, doc),
+                    plain_title(env, doc),
+                    known.get(doc.split("/")[-1], {}),
+                    described.get(doc, ""),
+                )
+                for doc in docs
+            ]
+        )
+    )
+    raise nodes.SkipNode
+
+
 def setup(app) -> None:
     app.add_node(paper_card, html=(visit_paper_card, None))
+    app.add_node(part_contents, html=(visit_part_contents, None))
     app.add_directive("paper-card", PaperCard)
+    app.add_directive("part-contents", PartContents)

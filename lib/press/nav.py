@@ -68,15 +68,17 @@ def sections(app, pagename: str) -> list[tuple[str, str]]:
 
 
 def description(doctree, limit: int = 158) -> str:
-    """The first paragraph of a page as one line, for search engines and link previews."""
-    if doctree is None:
-        return ""
+    """The first sentences of a page, as many as fit, for search engines, link previews and lists of chapters."""
     for paragraph in doctree.findall(nodes.paragraph):
         if not isinstance(paragraph.parent, nodes.section):
             continue
         text = " ".join(re.sub(r"[\\{}$]", "", paragraph.astext()).split())
-        if len(text) > 40:
-            return text if len(text) <= limit else text[: text.rfind(" ", 0, limit)] + " …"
+        if len(text) <= 40:
+            continue
+        if len(text) <= limit:
+            return text
+        whole = [end.end(1) for end in re.finditer(r"([.?!])\s", text[: limit + 1])]
+        return text[: whole[-1]] if whole and whole[-1] > 40 else text[: text.rfind(" ", 0, limit)] + " …"
     return ""
 
 

@@ -104,6 +104,14 @@
     });
     if (pre.closest(".cell_input, div[class*=highlight-]") && !pre.closest(".cell_output")) pre.parentElement.append(button);
   }
+  // Code out of sight was left out of the first layout (press.css); it is laid out bit by bit when nothing else happens.
+  const waiting = all(".cell_input .highlight");
+  const layOut = (many) => waiting.splice(0, many).forEach((block) => (block.style.contentVisibility = "visible"));
+  const idle = window.requestIdleCallback || ((run) => setTimeout(run, 50));
+  const next = () => { layOut(1); if (waiting.length) idle(next); };
+  addEventListener("load", () => idle(next));
+  addEventListener("beforeprint", () => layOut(waiting.length));
+
   // What comes near the window is looked at, and what is in it again when its size changes.
   const reachable = (box) => {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;

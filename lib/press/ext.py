@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 from docutils import nodes
+from sphinx.util import logging
 
 from press import assets, cards, cover, katex, ledger_page, markup, nav, quiz_directive, site
 from press.mime import script_json
+
+logger = logging.getLogger(__name__)
 
 
 def setup(app) -> dict:
@@ -23,6 +27,7 @@ def setup(app) -> dict:
         app.add_config_value("comments_config", {}, "html")
     app.connect("html-page-context", page_context, priority=900)
     app.connect("doctree-read", remember_description)
+    app.connect("doctree-read", unread_directives)
     app.connect("env-merge-info", lambda app, env, docs, other: _descriptions(env).update(_descriptions(other)))
     app.connect("env-updated", contents_changed)
     app.connect("build-finished", finish)
@@ -58,6 +63,20 @@ def _descriptions(env) -> dict[str, str]:
 def remember_description(app, doctree: nodes.document) -> None:
     """Keep one line about a page, for link previews and for the results of a search."""
     _descriptions(app.env)[app.env.docname] = nav.description(doctree)
+
+
+def unread_directives(app, doctree: nodes.document) -> None:
+    """Warn about a directive that Markdown took for text: the first line of a ``` fence may hold no other backtick."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        match = re.match(r"(?:```+|:::+)\{([\w:-]+)\}", paragraph.rawsource or paragraph.astext())
+        if match:
+            logger.warning(
+                "the directive %s is shown as text; with `code` in its first line write it with ::: instead of ```",
+                match[1],
+                location=paragraph,
+                type="press",
+                subtype="directive",
+            )
 
 
 def _pages(app) -> str:

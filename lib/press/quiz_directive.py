@@ -115,7 +115,7 @@ def quiz_html(kind: str, label: str, title: str, options: list[dict], parts: lis
         f'<form class="quiz" id="{key}" data-kind="{kind}" novalidate><fieldset><legend>{heading}{question}</legend>'
         f'{rest}{hint}{"".join(fields)}</fieldset><p class="js-only"><button type="submit">Check</button></p>'
         f'<div class="quiz-said" role="status"></div>'
-        f'<details class="quiz-answers"><summary>Answers</summary><ul>{"".join(answers)}</ul></details></form>'
+        f'<details class="quiz-answers fold"><summary>Answers</summary><ul>{"".join(answers)}</ul></details></form>'
     )
 
 

@@ -191,6 +191,17 @@ def test_pages_work_from_files(open_page, site_dir):
     assert page.evaluate("document.fonts.ready.then(() => document.fonts.check('16px \"Source Serif 4\"'))")
 
 
+def test_not_found_page_works_at_any_depth(browser, base_url, site_dir):
+    page = browser.new_page()
+    lost = f"{base_url}some/where/deep.html"
+    page.route(lost, lambda route: route.fulfill(path=site_dir / "404.html", content_type="text/html"))
+    page.goto(lost)
+    assert page.evaluate("getComputedStyle(document.body).fontFamily").startswith('"Source Serif 4"')
+    page.get_by_role("link", name="ledger", exact=True).first.click()
+    assert page.locator("h1").inner_text().startswith("The ledger")
+    page.close()
+
+
 def test_print_shows_text_figures_and_folded_answers(open_page):
     page = open_page(CLR)
     draw_all(page)

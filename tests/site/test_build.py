@@ -115,6 +115,7 @@ def test_notebooks_lie_beside_the_pages(html, chapter):
         ("Some $\\frac{1$ text.\n", "KaTeX cannot set"),
         ("```{quiz} single\nWhich?\n\n- [x] a :: b\n- [ ] c\n```\n", "quiz: the option 'c' has no feedback"),
         ("[nowhere](#not-there)\n", "not-there"),
+        ("```{note} of `code`\nText.\n```\n", "the directive note is shown as text"),
     ],
 )
 def test_a_mistake_stops_the_build_and_is_located(tmp_path, body, said):

@@ -160,6 +160,8 @@ def staged_toc(toc: dict, existing: set[str]) -> dict:
         kept = []
         for entry in entries:
             if "file" in entry and re.sub(r"\.(md|ipynb)$", "", entry["file"]) not in existing:
+                # Chapters of a part whose page is missing stay in the book, one level up.
+                kept += keep(entry.get("sections", []))
                 continue
             entry = dict(entry)
             for key in ("sections", "chapters"):

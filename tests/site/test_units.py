@@ -231,6 +231,8 @@ def test_the_staged_toc_leaves_out_what_is_not_there():
         {"caption": "A", "chapters": [{"file": "p/index", "sections": [{"file": "p/y"}]}]}
     ]
     assert site.staged_toc(toc, {"index", "p/index"})["parts"] == [{"caption": "A", "chapters": [{"file": "p/index"}]}]
+    orphans = site.staged_toc(toc, {"index", "p/x"})["parts"]
+    assert orphans == [{"caption": "A", "chapters": [{"file": "p/x"}]}]
     assert json.dumps(toc) == before
 
 

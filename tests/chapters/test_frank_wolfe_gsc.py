@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime, linprog, minimize
 from sklearn.linear_model import LogisticRegression
@@ -20,19 +20,21 @@ def market(seed, n=60, p=150):
     return problem, np.full(n, 1 / n)
 
 
+@settings(deadline=None, max_examples=60)
 @given(c=vectors)
 def test_simplex_and_l1_oracles_solve_their_linear_programs(c):
     n = len(c)
     on_simplex = linprog(c, A_eq=np.ones((1, n)), b_eq=[1], bounds=(0, None))
     v = ch.simplex_lmo(c)
     assert v.sum() == 1 and v.min() >= 0
-    assert c @ v == pytest.approx(on_simplex.fun, abs=1e-9)
+    assert c @ v == pytest.approx(on_simplex.fun, abs=1e-6)  # HiGHS calls a gain below 1e-7 optimal
     on_diamond = linprog(np.append(c, -c), A_ub=np.ones((1, 2 * n)), b_ub=[2.5], bounds=(0, None))
     w = ch.l1_lmo(c, 2.5)
     assert np.abs(w).sum() <= 2.5 + 1e-12
-    assert c @ w == pytest.approx(on_diamond.fun, abs=1e-9)
+    assert c @ w == pytest.approx(on_diamond.fun, abs=1e-6)
 
 
+@settings(deadline=None, max_examples=60)
 @given(c=vectors, seed=st.integers(0, 100))
 def test_no_point_of_the_ball_beats_the_l2_oracle(c, seed):
     v = ch.l2_lmo(c, 0.7)
@@ -85,6 +87,7 @@ def test_small_portfolio_equals_slsqp():
     assert ours == pytest.approx(theirs.fun, abs=1e-6)
 
 
+@settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 1000))
 def test_portfolio_derivatives_and_euler_identity(seed):
     problem = ch.portfolio_problem(8, 12, seed % 7)
@@ -190,6 +193,7 @@ def test_away_steps_agree_with_plain_steps_on_the_optimum():
     assert away["x"].sum() == pytest.approx(1) and away["x"].min() >= 0
 
 
+@settings(deadline=None, max_examples=60)
 @given(power=st.floats(-3, -0.1), scale=st.floats(0.1, 10))
 def test_slope_of_a_power_law(power, scale):
     h = np.append(np.nan, scale * np.arange(1.0, 400) ** power)

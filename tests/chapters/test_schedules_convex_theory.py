@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
@@ -29,6 +29,7 @@ def double_loop(eta, G, D):
     return D**2 / (2 * rest(0)), noise(0) / (2 * rest(0)), third
 
 
+@settings(deadline=None, max_examples=60)
 @given(eta=rates, G=st.floats(0.1, 10), D=st.floats(0.1, 10))
 def test_bound_equals_the_double_loop(eta, G, D):
     np.testing.assert_allclose(ch.last_iterate_bound(eta, G, D, split=True), double_loop(eta, G, D), rtol=1e-9)
@@ -72,12 +73,14 @@ def test_wsd_tends_to_the_closed_form(c):
     assert gamma * np.sqrt(T) == pytest.approx(np.sqrt(1 / ((2 - c) * b)), rel=2e-3)
 
 
+@settings(deadline=None, max_examples=60)
 @given(eta=rates, a=st.floats(0.1, 10), b=st.floats(0.1, 10))
 def test_best_rate_scales_with_the_problem(eta, a, b):
     gamma, omega = ch.optimal_base_lr(eta)
     np.testing.assert_allclose(ch.optimal_base_lr(eta, G=b, D=a), (gamma * a / b, omega * a * b), rtol=1e-9)
 
 
+@settings(deadline=None, max_examples=60)
 @given(eta=rates)
 def test_best_rate_is_what_a_minimiser_finds(eta):
     gamma, omega = ch.optimal_base_lr(eta)
@@ -87,6 +90,7 @@ def test_best_rate_is_what_a_minimiser_finds(eta):
     assert ch.last_iterate_bound(gamma * eta) == pytest.approx(omega, rel=1e-9)
 
 
+@settings(deadline=None, max_examples=60)
 @given(eta=rates, factor=st.floats(0.1, 10))
 def test_transfer_does_not_depend_on_the_scale_of_a_shape(eta, factor):
     other = ch.cosine_schedule(17)
@@ -101,6 +105,7 @@ def test_prefix_bounds_are_bounds_of_prefixes():
     np.testing.assert_allclose(got, [sum(double_loop(eta[:t], G[:t], 2.0)) for t in (1, 13, 40)], rtol=1e-12)
 
 
+@settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10_000), kind=st.sampled_from(["constant", "wsd", "linear", "cosine", "wild"]))
 def test_no_convex_function_beats_the_bound(seed, kind):
     """Random piecewise linear functions, any schedule, any base rate: the theorem holds at every step."""
@@ -128,6 +133,7 @@ def test_no_convex_function_beats_the_bound(seed, kind):
     assert (np.array(values) <= bounds * (1 + 1e-9)).all()
 
 
+@settings(deadline=None, max_examples=60)
 @given(T=st.integers(1, 300), c=st.floats(0, 1))
 def test_wsd_is_flat_then_a_straight_line(T, c):
     eta = ch.wsd_schedule(T, c)

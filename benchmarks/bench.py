@@ -1,4 +1,4 @@
-"""What DESIGN promises about speed and size, as ratios measured in one run on one machine: `make bench`.
+"""What the book promises about speed and size, as ratios measured in one run on one machine: `make bench`.
 
 Everything happens in a scratch copy of the book, so the book's own results and site stay as they are. Wall times of one
 machine wander by some percent; the ratios compare runs of the same minutes. A loaded machine shows in the last line.

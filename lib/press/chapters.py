@@ -176,7 +176,7 @@ def load(layout: Layout, path: Path) -> Chapter:
     """Read and check a chapter.
 
     Raises Problem, one line naming the file and what would be right, when the front matter or the parameters cell is
-    not as DESIGN says.
+    not what the build needs.
     """
     import jupytext
 

@@ -58,7 +58,7 @@ def test_text_has_the_length_of_a_chapter(slug):
     assert 1500 <= words <= 4000, f"{words} words of prose"
 
 
-def test_tags_are_those_of_the_design(slug):
+def test_tags_are_known(slug):
     for cell in chapters()[slug].code:
         assert set(cell.tags) <= TAGS, f"code cell {cell.number}: unknown tags {set(cell.tags) - TAGS}"
 
@@ -103,7 +103,7 @@ def test_imports_are_submodules_and_libraries(slug):
                         )
 
 
-def test_public_names_of_the_dossier(slug):
+def test_public_names_are_defined_and_documented(slug):
     assert slug in PUBLIC, "list the chapter's public names in tests/contract/public_names.json"
     space = names(slug)
     for name in PUBLIC[slug]:

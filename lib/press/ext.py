@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util import logging
 
 from press import assets, cards, cover, katex, ledger_page, markup, nav, quiz_directive, site
@@ -28,6 +29,7 @@ def setup(app) -> dict:
     app.connect("html-page-context", page_context, priority=900)
     app.connect("doctree-read", remember_description)
     app.connect("doctree-read", unread_directives)
+    app.connect("doctree-read", links_to_sources)
     app.connect("env-merge-info", lambda app, env, docs, other: _descriptions(env).update(_descriptions(other)))
     app.connect("env-updated", contents_changed)
     app.connect("build-finished", finish)
@@ -77,6 +79,17 @@ def unread_directives(app, doctree: nodes.document) -> None:
                 type="press",
                 subtype="directive",
             )
+
+
+def links_to_sources(app, doctree: nodes.document) -> None:
+    """Let `[...](other-chapter.md#section)` find its page: chapters are written as .md and staged as .ipynb."""
+    for link in doctree.findall(addnodes.pending_xref):
+        if link.get("reftype") != "myst" or link.get("refdomain"):
+            continue
+        path, _, anchor = link["reftarget"].partition("#")
+        page, _ = app.env.relfn2path(re.sub(r"\.(md|ipynb)$", "", path), app.env.docname) if path else ("", "")
+        if page in app.env.found_docs:
+            link.attributes.update(refdomain="doc", reftarget=page, reftargetid=anchor or None)
 
 
 def _pages(app) -> str:

@@ -127,3 +127,12 @@ def draw_all(page, scheme: str = "") -> int:
     )
     assert page.locator("figure.fig[data-failed]").count() == 0
     return figures.count()
+
+
+def scroll_through(page) -> None:
+    """From top to bottom, as a reader does: some things are looked at when they come near."""
+    page.evaluate(
+        """async () => { for (let y = 0; y < document.documentElement.scrollHeight; y += 1000) {
+            scrollTo({top: y, behavior: 'instant'}); await new Promise(r => requestAnimationFrame(r)); }
+            await new Promise(r => setTimeout(r, 100)); }"""
+    )

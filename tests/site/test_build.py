@@ -65,6 +65,15 @@ def test_one_of_everything_is_there(chapter):
     assert len(wide) == 1
 
 
+def test_links_between_pages_name_sources(html, tmp_path):
+    body = "See [itself](cyclical-learning-rates.md#in-one-minute) and [the ledger](../../ledger.md).\n"
+    code, said, folder = build(stage(tmp_path, HEAD + body))
+    assert code == 0, said
+    page = BeautifulSoup((folder / "chapters/step-sizes/cyclical-learning-rates.html").read_text("utf-8"), "lxml")
+    hrefs = [a["href"] for a in page.select("main section p a")]
+    assert "#in-one-minute" in hrefs[0] and hrefs[1] == "../../ledger.html"
+
+
 def test_a_figure_comes_before_its_folded_code(chapter):
     cell = chapter.select_one("figure.fig").find_parent(class_="cell")
     assert [c.name for c in cell.find_all(["figure", "details"])] == ["figure", "details"]

@@ -104,19 +104,23 @@
     });
     if (pre.closest(".cell_input, div[class*=highlight-]") && !pre.closest(".cell_output")) pre.parentElement.append(button);
   }
-  // Code out of sight was left out of the first layout (press.css); it is laid out bit by bit when nothing else happens.
-  const waiting = all(".cell_input .highlight");
-  const layOut = (many) => waiting.splice(0, many).forEach((block) => (block.style.contentVisibility = "visible"));
-  const idle = window.requestIdleCallback || ((run) => setTimeout(run, 50));
-  const next = () => { layOut(1); if (waiting.length) idle(next); };
-  addEventListener("load", () => idle(next));
-  addEventListener("beforeprint", () => layOut(waiting.length));
-
-  // What comes near the window is looked at, and what is in it again when its size changes.
   const reachable = (box) => {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   };
+  // Code out of sight was left out of the first layout (press.css); it is laid out bit by bit when nothing else happens.
+  const waiting = all(".cell_input .highlight");
+  const layOut = (many) => waiting.splice(0, many).forEach((block) => {
+    block.style.contentVisibility = "visible";
+    reachable(block.querySelector("pre"));
+  });
+  const idle = window.requestIdleCallback || ((run) => setTimeout(run, 50));
+  const next = () => { layOut(1); if (waiting.length) idle(next); else root.dataset.settled = ""; };
+  addEventListener("load", () => idle(next));
+  addEventListener("beforeprint", () => layOut(waiting.length));
+  doc.addEventListener("toggle", (event) => all("pre, .scroll", event.target).forEach(reachable), true);
+
+  // What comes near the window is looked at, and what is in it again when its size changes.
   const near = (elements, run, rootMargin) => {
     if (!("IntersectionObserver" in window)) return elements.forEach((element) => run(element, true));
     const watch = new IntersectionObserver((entries) => entries.forEach((e) => run(e.target, e.isIntersecting)), { rootMargin });

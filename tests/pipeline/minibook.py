@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import shutil
 import subprocess
 import sys
@@ -79,7 +80,9 @@ class MiniBook:
     def start(self, *args: str, **env: str) -> subprocess.Popen:
         """`press ARGS` at the root of the book, in a process group of its own."""
         return subprocess.Popen([sys.executable, "-m", "press", *args], cwd=self.root, env={**os.environ, **env},
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                                # A shell's background jobs ignore SIGINT and pass that on; a terminal's do not.
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def press(self, *args: str, **env: str) -> tuple[int, str]:
         """Exit code and everything said."""

@@ -130,7 +130,8 @@ class ArrangeCells(SphinxPostTransform):
                 cell["classes"].append("wide")
             if len(cell.children) == 2:
                 first, second = cell.children
-                if isinstance(first, HideCodeCellNode) and not isinstance(second, HideCodeCellNode):
+                shows_figure = any('class="fig"' in raw.astext() for raw in second.findall(nodes.raw))
+                if isinstance(first, HideCodeCellNode) and shows_figure:
                     cell["classes"].append("cell_folded")
                     cell.children = [second, first]
 

@@ -133,6 +133,7 @@ def scroll_through(page) -> None:
     """From top to bottom, as a reader does: some things are looked at when they come near."""
     page.evaluate(
         """async () => { for (let y = 0; y < document.documentElement.scrollHeight; y += 1000) {
-            scrollTo({top: y, behavior: 'instant'}); await new Promise(r => requestAnimationFrame(r)); }
+            scrollTo({top: y, behavior: 'instant'});
+            await new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r))); }
             await new Promise(r => setTimeout(r, 100)); }"""
     )

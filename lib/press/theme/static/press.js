@@ -104,6 +104,7 @@
     });
     if (pre.closest(".cell_input, div[class*=highlight-]") && !pre.closest(".cell_output")) pre.parentElement.append(button);
   }
+  const scrolling = "pre, .scroll, .math .eq";
   const reachable = (box) => {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
@@ -118,7 +119,7 @@
   const next = () => { layOut(1); if (waiting.length) idle(next); else root.dataset.settled = ""; };
   addEventListener("load", () => idle(next));
   addEventListener("beforeprint", () => layOut(waiting.length));
-  doc.addEventListener("toggle", (event) => all("pre, .scroll", event.target).forEach(reachable), true);
+  doc.addEventListener("toggle", (event) => all(scrolling, event.target).forEach(reachable), true);
 
   // What comes near the window is looked at, and what is in it again when its size changes.
   const near = (elements, run, rootMargin) => {
@@ -127,7 +128,7 @@
     elements.forEach((element) => watch.observe(element));
   };
   const scrollers = new Set();
-  near(all("pre, .scroll, .math .eq"), (box, here) => {
+  near(all(scrolling), (box, here) => {
     if (here) { scrollers.add(box); reachable(box); } else scrollers.delete(box);
   }, "400px 0px");
   addEventListener("resize", () => scrollers.forEach(reachable), { passive: true });

@@ -122,7 +122,7 @@ def visit_math(self, node: nodes.math) -> None:
 def visit_math_block(self, node: nodes.math_block) -> None:
     html = _html(self, node, display_tex(node.astext(), bool(node.get("nowrap"))), True)
     self.body.append(self.starttag(node, "div", CLASS="math"))
-    self.body.append(f'<div class="eq">{html}</div>')
+    self.body.append(f'<div class="eq" tabindex="0">{html}</div>')
     if node.get("number"):
         number = get_node_equation_number(self, node)
         self.body.append(f'<span class="eqno">({number})')

@@ -106,6 +106,7 @@
   }
   const scrolling = "pre, .scroll, .math .eq";
   const reachable = (box) => {
+    if (box.matches(".eq")) return;  // always reachable, whatever its width
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   };

@@ -120,6 +120,7 @@ def draw_all(page, scheme: str = "") -> int:
     figures = page.locator("figure.fig")
     for i in range(figures.count()):
         figures.nth(i).scroll_into_view_if_needed()
+        page.evaluate("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
     page.wait_for_function(
         """scheme => [...document.querySelectorAll('figure.fig')].every(
             f => (scheme ? f.dataset.drawn === scheme : f.dataset.drawn) || f.dataset.failed)""",

@@ -110,11 +110,11 @@
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   };
-  // Code out of sight was left out of the first layout (press.css); it is laid out bit by bit when nothing else happens.
-  const waiting = all(".cell_input .highlight");
+  // What is out of sight was left out of the first layout (press.css): it follows bit by bit when nothing else happens.
+  const waiting = [...all("article section section"), ...all(".cell_input .highlight")];
   const layOut = (many) => waiting.splice(0, many).forEach((block) => {
     block.style.contentVisibility = "visible";
-    reachable(block.querySelector("pre"));
+    if (block.matches(".highlight")) reachable(block.querySelector("pre"));
   });
   const idle = window.requestIdleCallback || ((run) => setTimeout(run, 50));
   const next = () => { layOut(1); if (waiting.length) idle(next); else root.dataset.settled = ""; };
